@@ -190,7 +190,7 @@ class Bed:
             await store.drifting(0)
             took_s = time.monotonic() - began
             figures.add("what violates an invariant, counted once", took_s, "s", conditions)
-            checks, _ = await verify(store, wait_s=wait_s, on_progress=lambda _: None)
+            checks, _ = await verify(store, wait_s=wait_s, on_progress=lambda *_: None)
         broken = [check.name for check in checks if not check.holds]
         said = f"after {after}" + (f": {', '.join(broken)}" if broken else "")
         figures.add("invariants that do not hold", len(broken), f"of {len(checks)}", said)

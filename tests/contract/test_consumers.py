@@ -35,6 +35,7 @@ from ringfence_contracts.records import Headers, Outcome, Received
 from ringfence_contracts.topics import (
     ACCOUNT_CHANGED,
     ALL_TOPICS,
+    OPERATOR_REQUESTED,
     PAYMENT_RECEIVED,
     TARIFF_PUBLISHED,
     Topic,
@@ -52,7 +53,20 @@ Build = Callable[[Pool], Handler]
 
 
 def _rating(pool: Pool) -> Handler:
-    return Rating(store=RatingStore(pool), clock=FixedClock(), retry_unrated_s=900).handle
+    """The handler of calls and money, or for operators' requests that of jobs."""
+    rating = Rating(store=RatingStore(pool), clock=FixedClock(), retry_unrated_s=900)
+    jobs = JobIntake(
+        JobStore(pool, "rating"), service="rating", commands=("verify",), clock=FixedClock()
+    )
+
+    async def handle(batch: Sequence[Received]) -> Outcome:
+        requests = [r for r in batch if r.topic == OPERATOR_REQUESTED.name]
+        stored = await jobs.handle(requests)
+        outcome = await rating.handle([r for r in batch if r not in requests])
+        outcome.reject += stored.reject
+        return outcome
+
+    return handle
 
 
 def _cdr_ingest(pool: Pool) -> Handler:

@@ -91,7 +91,7 @@ class LedgerWithTopics:
     async def check(self, wait_s: float = 0) -> Check:
         async with self.bench.pool.acquire() as connection:
             return await check_rebuilt(
-                RebuildStore(connection), self.bootstrap, wait_s=wait_s, on_progress=lambda _: None
+                RebuildStore(connection), self.bootstrap, wait_s=wait_s, on_progress=lambda *_: None
             )
 
 

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from notifier.operator.channels import GROUP
+from rating.jobs.wiring import GROUP as JOBS_GROUP
 from ringfence.kafka.access.acls import OPERATOR, SETUP, accesses, commands
 from ringfence.kafka.access.granting import grants
 from ringfence.kafka.command import topics
@@ -40,10 +41,16 @@ def test_groups_are_those_of_the_services() -> None:
         "balance-watch": ("balance-watch",),
         "cdr-ingest": ("cdr-ingest",),
         "notifier": ("notifier", GROUP),
-        "rating": ("rating",),
+        "rating": ("rating", JOBS_GROUP),
         "suspender": ("suspender",),
         OPERATOR: (),
     }
+
+
+def test_rating_compares_its_own_events_with_the_ledger() -> None:
+    """`ringfence verify --replay` reads call.rated, of which rating is no reader else."""
+    assert "call.rated.v1" in BY_LOGIN["rating"].reads
+    assert "call.rated.v1.dlq.rating" not in BY_LOGIN["rating"].writes
 
 
 def test_the_login_that_reads_all_topics_writes_none() -> None:

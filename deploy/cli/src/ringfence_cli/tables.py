@@ -20,7 +20,8 @@ TableColumn = tuple[str, Callable[[TableRow], object]]
 WIDTH = 80
 _NUMERIC = frozenset(
     ("amount", "balance", "cost", "seconds", "rows", "version", "added", "removed", "dearer",
-     "cheaper", "changed", "same", "after", "refunded", "products", "off")
+     "cheaper", "changed", "same", "after", "refunded", "products", "off", "accounts", "entries",
+     "paid in", "charged", "charges", "differ", "difference", "calls")
 )  # fmt: skip
 _WHOLE = frozenset(
     ("effective from", "until", "state", "version", "rows", "amount", "balance", "cost", "since")

@@ -22,6 +22,7 @@ from rating.audit.store_money import MoneyStore
 from rating.claims.claim_check import claim_problem
 from rating.claims.loop import ClaimLoop
 from rating.claims.store import ALARMS, Claims
+from rating.jobs.wiring import job_loops
 from rating.posting.batch import (
     CallRecord,
     RatingBatch,
@@ -341,6 +342,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     async with (
         await open_pool(dsn, service=NAME) as pool,
         open_publisher(bootstrap, source=NAME) as publisher,
+        job_loops(settings, publisher, health, SystemClock()) as jobs,
     ):
         require_stores(health, pool, publisher)
         handler = Rating(
@@ -382,4 +384,4 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             MoneyCounts(MoneyStore(pool)).count, progress=health.loop("money-counts")
         )
         loops = (runner, failures, replayer, claims, relay, audit, counts)
-        await run_together(stop, *(loop.run for loop in loops))
+        await run_together(stop, *(loop.run for loop in loops), *jobs)

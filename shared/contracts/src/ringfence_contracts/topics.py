@@ -84,7 +84,7 @@ OPERATOR_REQUESTED = Topic(
     "operator.requested.v1",
     OperatorRequested,
     "accounts",
-    ("suspender", "notifier", "cdr-ingest"),
+    ("suspender", "notifier", "rating", "cdr-ingest"),
     keyed_by="service",
 )
 RATING_ALARM = Topic("rating.alarm.v1", Alarm, "rating", ("notifier",), keyed_by="subject")

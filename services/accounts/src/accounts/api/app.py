@@ -16,6 +16,7 @@ from accounts.explanations import api as explanations
 from accounts.installation.api import adoptions, inventory
 from accounts.installation.api import servers as server_routes
 from accounts.installation.servers import ServerDirectory
+from accounts.jobs import api as jobs
 from accounts.notices import api as notices
 from accounts.operations import api as operations
 from accounts.packages import api as packages
@@ -73,6 +74,7 @@ _ROUTERS = (
     questions.router,
     explanations.router,
     operations.router,
+    jobs.router,
     notices.router,
     server_routes.router,
     inventory.router,

@@ -14,6 +14,7 @@ from accounts.installation.servers import KnownServer, ServerDirectory
 from accounts.installation.store_adoptions import AdoptionStore
 from accounts.installation.store_inventory import InventoryStore
 from accounts.installation.store_servers import ServerStore
+from accounts.jobs.store import Jobs
 from accounts.notices.store import NoticeStore
 from accounts.operations.store import Operations
 from accounts.paging import MAX_LIMIT
@@ -44,6 +45,7 @@ class Dependencies:
     overview: Overview
     history: History
     operations: Operations
+    jobs: Jobs
     server_states: ServerStore
     inventory: InventoryStore
     adoptions: AdoptionStore
@@ -69,6 +71,7 @@ class Dependencies:
             overview=Overview(pool),
             history=History(pool),
             operations=Operations(pool, clock),
+            jobs=Jobs(pool, clock),
             server_states=ServerStore(pool, clock),
             inventory=InventoryStore(pool),
             adoptions=AdoptionStore(pool),

@@ -1,8 +1,6 @@
-"""`ringfence verify`: checks the invariants and prints the ledger's sums."""
+"""`ringfence database verify`: checks the invariants by the database alone, without services."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import asdict
 
 import click
 import orjson
@@ -10,10 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rating.audit.finding import Check
+from rating.audit.finding import Check, OnProgress
 from rating.audit.invariants import Sums
 from rating.audit.invariants import verify as run_checks
 from rating.audit.replay_topics import check_rebuilt
+from rating.audit.report import as_report
 from rating.audit.store import AuditStore
 from rating.audit.store_replay import RebuildStore
 from ringfence.kafka.brokers import Bootstrap
@@ -39,9 +38,12 @@ from ringfence_contracts.money import format_micro
 @click.option("--replay", is_flag=True, help="Also rebuild all balances from the topics (I7).")
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON, for machines.")
 def verify(dsn: str | None, wait_s: float, replay: bool, json_wanted: bool) -> None:
-    """Check that the books and the funds holds are right (I1 to I4, I10, I11; I7) and print sums.
+    """Do what `ringfence verify` does without the services.
 
-    Exit 1 when anything differs, or could not be checked; each difference is a line.
+    It reads the database itself, and with --replay Kafka, so it works while the API or rating is
+    down. Exit 1 when anything differs, or could not be checked; each difference is a line.
+
+    Example: ringfence database verify --replay --json
     """
     console = Console(stderr=json_wanted)
     bootstrap = kafka_brokers() if replay else None
@@ -51,11 +53,11 @@ def verify(dsn: str | None, wait_s: float, replay: bool, json_wanted: bool) -> N
                 dsn or database_dsn(),
                 bootstrap,
                 wait_s,
-                lambda what: status.update(f"checking {what}…"),
+                lambda what, *_: status.update(f"checking {what}…"),
             )
         )
     if json_wanted:
-        click.echo(as_json(checks, sums))
+        click.echo(orjson.dumps(as_report(checks, sums), option=orjson.OPT_INDENT_2))
     else:
         show(console, checks, sums)
     if not all(check.holds for check in checks):
@@ -63,7 +65,7 @@ def verify(dsn: str | None, wait_s: float, replay: bool, json_wanted: bool) -> N
 
 
 async def _verify(
-    dsn: str, bootstrap: Bootstrap | None, wait_s: float, on_progress: Callable[[str], None]
+    dsn: str, bootstrap: Bootstrap | None, wait_s: float, on_progress: OnProgress
 ) -> tuple[list[Check], list[Sums]]:
     async with await open_pool(dsn, service="rating", size=2) as pool:
         checks, sums = await run_checks(AuditStore(pool), wait_s=wait_s, on_progress=on_progress)
@@ -78,16 +80,6 @@ async def _verify(
                     )
                 )
     return checks, sums
-
-
-def as_json(checks: list[Check], sums: list[Sums]) -> str:
-    """The checks and sums as JSON; amounts in micro-units."""
-    found = {
-        "holds": all(check.holds for check in checks),
-        "checks": [{**asdict(check), "holds": check.holds} for check in checks],
-        "sums": [row._asdict() for row in sums],
-    }
-    return orjson.dumps(found, option=orjson.OPT_INDENT_2).decode()
 
 
 def show(console: Console, checks: list[Check], sums: list[Sums]) -> None:

@@ -11,6 +11,9 @@ SHOWN_AT_MOST = 20
 _POLL_EVERY_S = 0.5
 _POLLS = 20
 
+OnProgress = Callable[[str, int | None, int | None], None]
+"""Called with what is being checked, and how much of it is done, of how much, if it is counted."""
+
 ViewRow = Any
 """A row of a view of differences, read by its columns' names."""
 

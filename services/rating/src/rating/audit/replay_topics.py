@@ -6,14 +6,14 @@ flight get time to arrive: the topics are read further, and compared with the le
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from rating.audit.finding import Check
+from rating.audit.finding import Check, OnProgress
 from rating.audit.store_replay import AccountDifference, RebuildStore, ReplayedEntry
 from rating.posting.batch import read_batch
 from ringfence.kafka.brokers import Bootstrap, client_arguments
@@ -21,10 +21,10 @@ from ringfence_contracts.records import Received, as_received
 from ringfence_contracts.topics import CALL_RATED, PAYMENT_RECEIVED
 
 _TOPICS = (PAYMENT_RECEIVED.name, CALL_RATED.name)
-_MAX_POLLED = 5000
-_POLL_EVERY_S = 0.5
+_MAX_POLLED = 500
+"""Few, because rating may go on in the same process."""
 
-OnProgress = Callable[[str], None]
+_POLL_EVERY_S = 0.5
 
 
 class ExpiredRecords(NamedTuple):
@@ -104,7 +104,7 @@ class _Reading:
             await store.post(list(postings(batch)))
             self.records += len(batch)
             left = sum([max(0, ends[p] - await self._consumer.position(p)) for p in behind])
-            on_progress(f"the topics: {self.records} records replayed, {left} left")
+            on_progress("records of the topics", self.records, self.records + left)
 
     async def _behind(self, ends: Mapping[TopicPartition, int]) -> list[TopicPartition]:
         return [p for p, end in ends.items() if await self._consumer.position(p) < end]

@@ -70,12 +70,14 @@ class AuditStore:
 
     async def count(self, table: str) -> int:
         """The number of rows of one of the counted tables."""
-        return int(await self._pool.fetchval(_COUNTED[table]))
+        return int(await self._pool.fetchval(_COUNTED[table], timeout=_TIMEOUT_S))
 
     async def count_charges(self) -> int:
         """The number of charges in the ledger."""
         return int(
-            await self._pool.fetchval("select count(*) from rating.ledger where kind = 'charge'")
+            await self._pool.fetchval(
+                "select count(*) from rating.ledger where kind = 'charge'", timeout=_TIMEOUT_S
+            )
         )
 
     async def drifting(self, in_flight_s: int) -> dict[str, int] | None:
@@ -93,7 +95,7 @@ class AuditStore:
 
     async def drift(self, view: str) -> list[asyncpg.Record]:
         """The rows that violate an invariant."""
-        return await self._pool.fetch(_DRIFTS[view], timeout=300)
+        return await self._pool.fetch(_DRIFTS[view], timeout=_TIMEOUT_S)
 
     async def unclaimed(self) -> list[asyncpg.Record]:
         """Payments that wait for their claim."""
@@ -101,7 +103,7 @@ class AuditStore:
 
     async def not_compared(self) -> int:
         """The number of accounts whose latest balance or debts balance-watch has not processed."""
-        return int(await self._pool.fetchval(_NOT_COMPARED, timeout=300))
+        return int(await self._pool.fetchval(_NOT_COMPARED, timeout=_TIMEOUT_S))
 
     async def charges(self) -> AsyncIterator[list[ChargeRow]]:
         """All charges in one snapshot, page by page."""
@@ -118,4 +120,4 @@ class AuditStore:
 
     async def sums(self) -> list[asyncpg.Record]:
         """The ledger's sums by currency."""
-        return await self._pool.fetch(_SUMS, timeout=300)
+        return await self._pool.fetch(_SUMS, timeout=_TIMEOUT_S)

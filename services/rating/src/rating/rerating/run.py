@@ -1,11 +1,16 @@
 """Runs a re-rating: account by account, each in one transaction under its lock.
 
-Idempotent: the same order completes a run that was interrupted. Finished accounts have no charge
-left that differs, and the ids of entries prevent that one is posted twice.
+Idempotent: the same order, or the same run id, completes a run that was interrupted. Finished
+accounts have no charge left that differs, and the ids of entries prevent that one is posted twice.
+
+Rating may go on in the same process, so an account's charges are priced in a thread.
 """
 
+import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from rating.ledger import AccountBalance, Entry, post
@@ -30,9 +35,25 @@ from ringfence_contracts.errors import BadInput, Conflict
 from ringfence_contracts.events.account import AccountChanged
 from ringfence_contracts.events.tariff import rows_digest
 from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Outgoing
 
 OnAccount = Callable[[int, int], None]
 """Called after each account: how many are done, of how many."""
+
+
+class RerateSummary(NamedTuple):
+    """What a re-rating changes on one account.
+
+    Of the `examined` charges, `differ` are replaced; `difference_micro` is the credit by that,
+    negative if the client pays more. `unchanged` counts the reasons for which charges stay.
+    """
+
+    account_id: str
+    currency: str
+    examined: int
+    differ: int
+    difference_micro: int
+    unchanged: Counter[str]
 
 
 class Rerating:
@@ -46,35 +67,45 @@ class Rerating:
         self._clock = clock
         self._on_account = on_account
 
-    async def dry_run(self, order: RerateOrder) -> list[ReratePlan]:
+    async def dry_run(self, order: RerateOrder) -> list[RerateSummary]:
         """Plan `order`, by account, and write nothing. Raises BadInput."""
         version = await self._version(order)
-        plans, run_id, accounts = [], uuid4(), await self._accounts(order)
+        found, run_id, accounts = [], uuid4(), await self._accounts(order)
         for done, (account_id, _) in enumerate(accounts, 1):
             async with self._store.transaction() as transaction:
-                plans.append(await self._plan(transaction, account_id, order, version, run_id))
+                planned = await self._plan(transaction, account_id, order, version, run_id)
+            if planned:
+                found.append(_summary(planned))
             self._on_account(done, len(accounts))
-        return [planned for planned in plans if planned]
+        return found
 
-    async def apply(self, order: RerateOrder) -> tuple[RerateRun, list[ReratePlan]]:
-        """Reverse and replace the charges that differ. Raises BadInput."""
+    async def apply(
+        self, order: RerateOrder, run_id: UUID | None = None
+    ) -> tuple[RerateRun, list[RerateSummary]]:
+        """Reverse and replace the charges that differ. Raises BadInput.
+
+        The summaries are of the whole run, also when an earlier attempt did a part of it.
+        """
         version = await self._version(order)
         accounts = await self._accounts(order)
-        run = await self._store.open_run(order, self._clock.now())
-        plans = []
+        run = await self._store.open_run(order, run_id or uuid4(), self._clock.now())
+        before = await self._store.changed(run.run_id, undone=False)
+        found = []
         for done, (account_id, currency) in enumerate(accounts, 1):
             async with self._store.transaction() as transaction:
                 balance = (await transaction.lock_balances({account_id: currency}))[account_id]
                 planned = await self._plan(transaction, account_id, order, version, run.run_id)
                 if planned and planned.changes:
                     await _write(transaction, planned, balance, run.run_id, run.started_at)
-            plans.append(planned)
+            if planned or account_id in before:
+                planned = planned or ReratePlan(account_id, currency)
+                found.append(_summary(planned, *before.get(account_id, (0, 0))))
             self._on_account(done, len(accounts))
         if not await self._store.drop_if_empty(run.run_id):
             await self._store.finish(run.run_id, self._clock.now())
-        return run, [planned for planned in plans if planned]
+        return run, found
 
-    async def undo(self, run_id: UUID) -> list[ReratePlan]:
+    async def undo(self, run_id: UUID) -> list[RerateSummary]:
         """Restore the charges that the run replaced. Raises BadInput, Conflict."""
         run = await self._store.run(run_id)
         if run is None:
@@ -84,12 +115,14 @@ class Rerating:
             names = ", ".join(map(str, later))
             raise Conflict(f"calls of run {run_id} were re-rated again: undo first {names}")
         await self._store.begin_undo(run_id, run.undo_started_at or self._clock.now())
-        plans, accounts = [], await self._store.accounts_of(run_id)
+        before = await self._store.changed(run_id, undone=True)
+        found, accounts = [], await self._store.accounts_of(run_id)
         for done, account_id in enumerate(accounts, 1):
-            plans.append(await self._undo_account(run_id, account_id))
+            planned = await self._undo_account(run_id, account_id)
+            found.append(_summary(planned, *before.get(account_id, (0, 0))))
             self._on_account(done, len(accounts))
         await self._store.finish_undo(run_id, self._clock.now())
-        return plans
+        return found
 
     async def _undo_account(self, run_id: UUID, account_id: str) -> ReratePlan:
         async with self._store.transaction() as transaction:
@@ -117,7 +150,8 @@ class Rerating:
         if not charges:
             return None
         keys = {free_key(account, charged) for charged in charges}
-        return plan(account, charges, version, await transaction.free_used(keys), run_id)
+        free_used = await transaction.free_used(keys)
+        return await asyncio.to_thread(plan, account, charges, version, free_used, run_id)
 
     async def _accounts(self, order: RerateOrder) -> list[tuple[str, str]]:
         found = await self._store.accounts()
@@ -143,6 +177,20 @@ class Rerating:
         )
 
 
+def _summary(
+    planned: ReratePlan, changed_before: int = 0, difference_before_micro: int = 0
+) -> RerateSummary:
+    """A plan's figures, and those of an earlier attempt, which the plan does not have again."""
+    return RerateSummary(
+        planned.account_id,
+        planned.currency,
+        planned.examined + changed_before,
+        len(planned.changes) + changed_before,
+        planned.difference_micro + difference_before_micro,
+        planned.unchanged,
+    )
+
+
 async def _charges(
     transaction: RerateTransaction, account: AccountChanged, order: RerateOrder, run_id: UUID
 ) -> list[LiveCharge]:
@@ -165,20 +213,32 @@ async def _write(
 ) -> None:
     account_id = planned.account_id
     rows = [_row(change, run_id, undoes) for change in planned.changes]
-    entries: list[Entry] = []
-    events = []
-    for row in rows:
-        charged = row.change.charged
-        reversal = reversal_of(charged, account_id, run_id, row.charge_id)
-        entries.append(post(balance, reversal))
-        entries.append(post(balance, charge_of(row.change, account_id, row.charge_id)))
-        events.append(call_rated(row, entries[-1], planned.currency, run_id, occurred_at))
-    events.append(balance_changed(entries, balance, run_id, occurred_at))
+    entries, events = await asyncio.to_thread(_post, planned, rows, balance, run_id, occurred_at)
     await transaction.write_entries(entries)
     await transaction.write_balances({account_id: balance})
     await _write_free_used(transaction, planned.changes)
     await transaction.insert_changes(run_id, account_id, rows, undoes=undoes)
     await transaction.publish(events)
+
+
+def _post(
+    planned: ReratePlan,
+    rows: Sequence[ChangeRow],
+    balance: AccountBalance,
+    run_id: UUID,
+    occurred_at: datetime,
+) -> tuple[list[Entry], list[Outgoing]]:
+    """Post the entries of an account's changes on its balance; they and their events."""
+    entries: list[Entry] = []
+    events = []
+    for row in rows:
+        charged, account_id = row.change.charged, planned.account_id
+        reversal = reversal_of(charged, account_id, run_id, row.charge_id)
+        entries.append(post(balance, reversal))
+        entries.append(post(balance, charge_of(row.change, account_id, row.charge_id)))
+        events.append(call_rated(row, entries[-1], planned.currency, run_id, occurred_at))
+    events.append(balance_changed(entries, balance, run_id, occurred_at))
+    return entries, events
 
 
 async def _write_free_used(transaction: RerateTransaction, changes: Sequence[RerateChange]) -> None:

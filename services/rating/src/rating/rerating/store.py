@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -170,13 +170,16 @@ class RerateStore:
         )
         return [(row["account_id"], row["currency"]) for row in rows]
 
-    async def open_run(self, order: RerateOrder, now: datetime) -> RerateRun:
-        """The unfinished run of this order, or a new one."""
+    async def open_run(self, order: RerateOrder, run_id: UUID, now: datetime) -> RerateRun:
+        """The run of that id, else the unfinished run of this order, else a new one of that id."""
+        existing = await self.run(run_id)
+        if existing is not None:
+            return existing
         await self._pool.execute(
             "insert into rating.rerate_run"
             " (run_id, tariff_id, version_id, from_text, to_text, account_id, started_at)"
             " values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
-            uuid4(),
+            run_id,
             *order,
             now,
         )
@@ -187,7 +190,7 @@ class RerateStore:
             *order,
         )
         if row is None:  # another process finished it between the two statements
-            return await self.open_run(order, now)
+            return await self.open_run(order, run_id, now)
         return _run(row)
 
     async def run(self, run_id: UUID) -> RerateRun | None:
@@ -195,21 +198,26 @@ class RerateStore:
         row = await self._pool.fetchrow("select * from rating.rerate_run where run_id = $1", run_id)
         return None if row is None else _run(row)
 
-    async def runs(self) -> list[tuple[RerateRun, int, int]]:
-        """All runs, the newest first, each with how many charges it made and their difference."""
+    async def changed(self, run_id: UUID, *, undone: bool) -> dict[str, tuple[int, int]]:
+        """By account: how many charges a run replaced, and the credit by that in micro-units.
+
+        With `undone`: how many of them it put back, and the credit by that.
+        """
         rows = await self._pool.fetch(
-            "select r.*, count(c.call_id) as calls,"
-            " coalesce(sum(c.difference_micro), 0)::bigint as difference_micro"
-            " from rating.rerate_run r"
-            " left join rating.rerate_change c on c.run_id = r.run_id and not c.undoes"
-            " group by r.run_id order by r.started_at desc"
+            "select account_id, count(*), sum(difference_micro)::bigint from rating.rerate_change"
+            " where run_id = $1 and undoes = $2 group by account_id",
+            run_id,
+            undone,
+            timeout=_TIMEOUT_S,
         )
-        return [(_run(row), row["calls"], row["difference_micro"]) for row in rows]
+        return {account_id: (calls, micro) for account_id, calls, micro in rows}
 
     async def finish(self, run_id: UUID, now: datetime) -> None:
         """Record that the run has processed all accounts."""
         await self._pool.execute(
-            "update rating.rerate_run set applied_at = $2 where run_id = $1", run_id, now
+            "update rating.rerate_run set applied_at = coalesce(applied_at, $2) where run_id = $1",
+            run_id,
+            now,
         )
 
     async def drop_if_empty(self, run_id: UUID) -> bool:

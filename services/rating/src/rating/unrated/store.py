@@ -46,6 +46,14 @@ class ReplaySelection(NamedTuple):
     tenant: str | None = None
 
 
+class ReplayOutcome(NamedTuple):
+    """Of marked calls: how many were settled, how many not tried yet, and the rest by reason."""
+
+    settled: int
+    not_tried: int
+    waiting: dict[str, int]
+
+
 class ReplayTransaction(BatchTransaction):
     """A batch of calls from the queue; its events are written to the outbox."""
 
@@ -123,24 +131,18 @@ class ReplayStore:
         )
         return [row["call_id"] for row in rows]
 
-    async def still_marked(self, call_ids: Sequence[UUID]) -> int:
-        """How many of these calls were not rated again yet."""
-        return int(
-            await self._pool.fetchval(
-                "select count(*) from rating.unrated"
-                " where call_id = any($1) and replay_requested_at is not null",
-                call_ids,
-            )
-        )
-
-    async def reasons(self, call_ids: Sequence[UUID]) -> dict[str, int]:
-        """How many of these calls are still in the queue, by reason."""
+    async def outcome(self, call_ids: Sequence[UUID]) -> ReplayOutcome:
+        """What came of another attempt for these calls so far."""
         rows = await self._pool.fetch(
-            "select reason, count(*) as calls from rating.unrated where call_id = any($1)"
-            " group by reason order by reason",
+            "select case when replay_requested_at is null then reason end as reason,"
+            " count(*) as calls from rating.unrated where call_id = any($1)"
+            " group by 1 order by 1",
             call_ids,
         )
-        return {row["reason"]: row["calls"] for row in rows}
+        found = {row["reason"]: row["calls"] for row in rows}
+        not_tried = found.pop(None, 0)
+        settled = len(call_ids) - not_tried - sum(found.values())
+        return ReplayOutcome(settled, not_tried, found)
 
     async def waiting(self) -> list[UnratedCount]:
         """The calls that wait, by reason."""

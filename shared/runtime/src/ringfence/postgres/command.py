@@ -21,7 +21,7 @@ _LOOK_EVERY_S = 1.0
 
 @click.group()
 def database() -> None:
-    """Prepare a database: migrate, create logins."""
+    """Prepare a database: migrate, create logins; verify the books in it."""
 
 
 @database.command()

@@ -3,15 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ringfence_contracts.topics import ALL_TOPICS, INGEST_DEAD_LETTERS
+from ringfence_contracts.topics import ALL_TOPICS, CALL_RATED, INGEST_DEAD_LETTERS
 
 OPERATOR = "operator"
-"""The login of `ringfence verify --replay`, `payments claim` and others that read topics."""
+"""The login of `ringfence payments claim` and other commands that read topics."""
 
 SETUP = "setup"
 """The login of `ringfence topics create`."""
 
-_MORE_GROUPS = {"notifier": ("notifier-channels",)}
+_MORE_GROUPS = {"notifier": ("notifier-channels",), "rating": ("rating-jobs",)}
+_MORE_READS = {"rating": (CALL_RATED,)}
+"""What a service reads without being a reader by `topics`: `ringfence verify --replay`."""
+
 _INGEST = "cdr-ingest"
 
 
@@ -38,9 +41,10 @@ def accesses() -> list[Access]:
 
 
 def _of_service(service: str) -> Access:
-    read = [topic for topic in ALL_TOPICS if service in topic.readers]
+    more = _MORE_READS.get(service, ())
+    read = [topic for topic in ALL_TOPICS if service in topic.readers or topic in more]
     written = [topic.name for topic in ALL_TOPICS if topic.writer == service]
-    written += [topic.dead_letters(service) for topic in read]
+    written += [topic.dead_letters(service) for topic in read if topic not in more]
     if service == _INGEST:
         written.append(INGEST_DEAD_LETTERS)
     groups = (service, *_MORE_GROUPS.get(service, ())) if read else ()

@@ -1,0 +1,1 @@
+"""Jobs: work of minutes that a service does on request. Requests, progress and results."""

@@ -1,0 +1,1 @@
+"""Jobs of operators: verification, re-rating, and another attempt to rate unrated calls."""
