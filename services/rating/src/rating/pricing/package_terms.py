@@ -76,7 +76,7 @@ class PackageTerms:
                 package.markup_percent,
             )
         except BadInput as refusal:
-            return Misconfigured(f"the package can not price this row: {refusal}")
+            return Misconfigured(f"the package cannot price this row: {refusal}")
 
 
 @lru_cache(maxsize=4096)
