@@ -103,7 +103,7 @@ def _filters(package: Package | None) -> CallFilter | Misconfigured:
     try:
         return CallFilter(package.hide, package.not_billed)
     except BadInput as refusal:
-        return Misconfigured(f"the package's filters can not be used: {refusal}")
+        return Misconfigured(f"the package's filters cannot be used: {refusal}")
 
 
 def _custom_outbound(package: Package) -> PriceTerms | Misconfigured:
