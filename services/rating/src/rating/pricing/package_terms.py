@@ -137,7 +137,7 @@ def _flat_terms(package: Package | None, flat_rate: str) -> PriceTerms | Misconf
             fees=CallFees.of_package(package) if package else NO_FEES,
         )
     except BadInput as refusal:
-        return Misconfigured(f"the product's flat rate can not be used: {refusal}")
+        return Misconfigured(f"the product's flat rate cannot be used: {refusal}")
 
 
 def _inbound_terms(package: Package | None, flat_rate: str | None) -> PriceTerms | Misconfigured:
