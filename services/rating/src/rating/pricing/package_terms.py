@@ -152,4 +152,4 @@ def _inbound_terms(package: Package | None, flat_rate: str | None) -> PriceTerms
         initial_s, increment_s = parse_increment(increment, "custom_inbound_increment")
         return PriceTerms.inbound(rate, initial_s, increment_s, fees=CallFees.of_package(package))
     except BadInput as refusal:
-        return Misconfigured(f"the package's inbound rate can not be used: {refusal}")
+        return Misconfigured(f"the package's inbound rate cannot be used: {refusal}")
