@@ -135,7 +135,7 @@ async def test_kills_and_a_rolling_restart_lose_and_double_nothing(stack: Compos
         await switched_once_each(stack, api, clients)
     await eventually(stack.all_work, "all services work")
     assert_no_mail_twice(stack, clients)
-    print(await asyncio.to_thread(stack.tools, "verify", "--replay", "--wait", "30"))
+    print(await asyncio.to_thread(stack.tools, "database", "verify", "--replay", "--wait", "30"))
 
 
 async def kill_one_of_each(stack: ComposeStack, calls: CallsComing) -> None:

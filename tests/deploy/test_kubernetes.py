@@ -149,7 +149,7 @@ async def test_rolling_every_pod_with_calls_in_flight_loses_and_doubles_nothing(
         await charged_once_each(api, clients, calls, {clients[0].account_id: 3 * MICRO})
         await switched_once_each(stack, api, clients)
     assert_no_mail_twice(stack, clients)
-    print(await asyncio.to_thread(stack.tools, "verify", "--replay", "--wait", "30"))
+    print(await asyncio.to_thread(stack.tools, "database", "verify", "--replay", "--wait", "30"))
 
 
 async def roll(stack: KubeStack, pod: PlayedPod) -> None:

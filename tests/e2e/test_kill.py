@@ -130,7 +130,7 @@ async def switched_off(town: StackHarness, client: SampleClient) -> bool:
 
 def verify(town: StackHarness) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "ringfence_cli.main", "verify", "--dsn", town.stack.dsn],
+        [sys.executable, "-m", "ringfence_cli.main", "database", "verify", "--dsn", town.stack.dsn],
         capture_output=True,
         text=True,
         check=False,

@@ -478,7 +478,7 @@ def test_at_rest_every_element_is_what_the_reference_allows(town: SwitchingHarne
     except Flaky as error:  # a story that failed is played once more, and may end otherwise
         raise AssertionError("\n".join(town.objections) or str(error)) from error
     done = subprocess.run(
-        [sys.executable, "-m", "ringfence_cli.main", "verify", "--dsn", town.stack.dsn],
+        [sys.executable, "-m", "ringfence_cli.main", "database", "verify", "--dsn", town.stack.dsn],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

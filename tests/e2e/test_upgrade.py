@@ -265,7 +265,7 @@ async def mails_sent(town: MixedTown, client: SampleClient) -> bool:
 def verify(town: MixedTown) -> None:
     """Check balances and funds holds against a recomputation from their causes."""
     done = subprocess.run(
-        [sys.executable, "-m", "ringfence_cli.main", "verify", "--dsn", town.stack.dsn],
+        [sys.executable, "-m", "ringfence_cli.main", "database", "verify", "--dsn", town.stack.dsn],
         capture_output=True,
         text=True,
         check=False,

@@ -98,7 +98,7 @@ async def test_each_service_has_a_login_of_its_own(tmp_path: Path) -> None:
     environment = {**os.environ, "RINGFENCE_STACK": str(folder)}
     async with Stack(folder, services=("rating",), wanted_ports={}) as stack:
         assert passwords(folder) == first
-        verify = [sys.executable, "-m", "ringfence_cli.main", "verify", "--wait=0"]
+        verify = [sys.executable, "-m", "ringfence_cli.main", "database", "verify", "--wait=0"]
         done = await asyncio.create_subprocess_exec(*verify, env=environment)
         assert await asyncio.wait_for(done.wait(), 60) == 0
         findings = await examine_postgres(stack.dsn_of("operator"), [])

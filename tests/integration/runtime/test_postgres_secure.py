@@ -101,7 +101,9 @@ def test_all_services_and_commands_by_verify_full(
     by_operator = environment(
         secured.dsn("ringfence_operator_login"), logins / "operator" / "postgres-password"
     )
-    verified = ran("ringfence_cli.main", "verify", "--wait=0", "--json", env=by_operator)
+    verified = ran(
+        "ringfence_cli.main", "database", "verify", "--wait=0", "--json", env=by_operator
+    )
     assert verified.returncode == 0, verified.stderr
     assert json.loads(verified.stdout)["holds"] is True
     shown += [verified.stdout, verified.stderr, secured.log()]

@@ -18,7 +18,7 @@ docs/dashboards.md says how to look at them.
 - A histogram `x` has the series `x_bucket`, `x_sum` and `x_count`.
 - No label holds a client's id, a number or a path: servers' ids are the longest lists there are.
 - Postings are counted as they are committed. What `ringfence rerate` posts is not in the counters,
-  because it runs in a process of its own; the ledger and `ringfence verify` have all of it.
+  because a correction is no traffic; the ledger and `ringfence verify` have all of it.
 """
 
 

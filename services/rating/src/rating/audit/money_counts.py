@@ -2,7 +2,7 @@
 
 Postings are counted when they are committed, not summed from the ledger: a day may have 80 million
 entries, and Prometheus sums a counter over any window, restarts included. The postings of
-`ringfence rerate` are not counted, because it runs in a process of its own.
+`ringfence rerate` are not counted, because a correction is no traffic.
 """
 
 from collections.abc import Mapping, Sequence
