@@ -78,7 +78,7 @@ def test_several_alarms_are_counted_and_at_most_fifty_are_listed() -> None:
     words = render_alarms(listed, 73, "raised")
     assert words.subject == "Alarm: suspension-failed (73 alarms)"
     assert words.text.count("\n- c") == 50
-    assert "- and 23 more: see GET /v1/alarms" in words.text
+    assert "- and 23 more: `ringfence alarms` lists them" in words.text
     assert "What to do: See why the PBX refuses." in words.text
     assert "more" not in render_alarms(listed[:2], 2, "raised").text
 

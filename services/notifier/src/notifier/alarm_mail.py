@@ -78,7 +78,7 @@ class _Reader:
         verb = "were raised" if state == "raised" else "ended"
         listed = [self._listed(alarm) for alarm in alarms]
         if count > len(alarms):
-            listed.append(f"and {count - len(alarms)} more: see GET /v1/alarms")
+            listed.append(f"and {count - len(alarms)} more: `ringfence alarms` lists them")
         return [
             paragraph(f"{count} alarms {first.key} of the service {first.service} {verb}:"),
             items(listed),
