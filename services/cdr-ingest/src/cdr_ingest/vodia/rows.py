@@ -86,7 +86,8 @@ def read_record(server_id: str, tenant: str, record: Json, number: int) -> Sourc
 
 def written(record: Json) -> bytes:
     """A record as bytes, the same bytes each time it is listed."""
-    return json.dumps(record, sort_keys=True, default=str, ensure_ascii=False).encode()
+    written = json.dumps(record, sort_keys=True, default=str, ensure_ascii=False)
+    return written.encode("utf-8", "backslashreplace")
 
 
 def _call(server_id: str, tenant: str, record: Record) -> CallCompleted:

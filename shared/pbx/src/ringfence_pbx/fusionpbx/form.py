@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from ringfence_pbx.fusionpbx.pages import without_endless_numbers
+from ringfence_pbx.fusionpbx.pages import readable_html
 
 _HEX64 = re.compile(r"[0-9a-fA-F]{64}")
 _NOT_SENT = frozenset({"button", "submit", "image", "reset", "file"})
@@ -154,7 +154,7 @@ class _Reader(HTMLParser):
 def read_form(html: str, having: str) -> PageForm | None:
     """The form with a field named `having`; None if the page has no such form."""
     reader = _Reader()
-    reader.feed(without_endless_numbers(html))
+    reader.feed(readable_html(html))
     reader.close()
     for controls in reader.forms:
         if any(control.name == having for control in controls):

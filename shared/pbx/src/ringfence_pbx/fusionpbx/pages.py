@@ -193,14 +193,18 @@ class _Reader(HTMLParser):
             row.buttons[-1] += text
 
 
-def without_endless_numbers(html: str) -> str:
-    """The text with references to no character replaced, so that it can be unescaped."""
-    return _ENDLESS_NUMBER.sub("�", html)
+def readable_html(html: str) -> str:
+    """The part of a page that can be read, in time that grows with its length alone.
+
+    References to no character are replaced, so that the text can be unescaped. What follows the
+    last `>` is cut off: it is no whole tag, and html.parser reads the rest again for each `<`.
+    """
+    return _ENDLESS_NUMBER.sub("�", html[: html.rfind(">") + 1])
 
 
 def _read(html: str, kind: str) -> _Reader:
     reader = _Reader(kind)
-    reader.feed(without_endless_numbers(html))
+    reader.feed(readable_html(html))
     reader.close()
     return reader
 

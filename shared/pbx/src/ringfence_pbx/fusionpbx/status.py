@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from html import unescape
 from urllib.parse import unquote_plus
 
-from ringfence_pbx.fusionpbx.pages import without_endless_numbers
+from ringfence_pbx.fusionpbx.pages import readable_html
 
 NOT_REACHED = "Connection to Event Socket failed"
 _ROW = re.compile(
@@ -58,7 +58,7 @@ def read_status(html: str) -> SwitchStatus:
 
     It is parsed row by row, not as a whole document: with 2,000 gateways the page has 700 kB.
     """
-    html = without_endless_numbers(html)
+    html = readable_html(html)
     profiles: list[str] = []
     gateways: dict[str, str] = {}
     profile_of: dict[str, str] = {}
@@ -102,7 +102,7 @@ def messages(html: str) -> tuple[str, ...]:
     answers to one command for many gateways may be equal.
     """
     found = []
-    for single, double in _SHOWN.findall(without_endless_numbers(html)):
+    for single, double in _SHOWN.findall(readable_html(html)):
         text = unescape((single or double)[:_MAX_MESSAGES])
         text = _BREAK.sub("\n", text).replace("\\n", "\n")
         text = re.sub(r"\\(.)", r"\1", _TAG.sub("", text))
