@@ -21,6 +21,7 @@ Order of each request, and what a kill after each step means:
 import asyncio
 from contextlib import AsyncExitStack
 
+from accounts.anti_entropy.store import owner
 from accounts.api.app import create_app
 from accounts.api.server import ApiServer
 from accounts.api.tokens import parse_tokens
@@ -30,6 +31,7 @@ from accounts.installation.servers import ServersFile
 from accounts.notices.unsubscribe import WithUnsubscribe
 from accounts.settings import Settings
 from accounts.store import AccountStore
+from ringfence.anti_entropy.wiring import anti_entropy_of
 from ringfence.clock import SystemClock
 from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.failures.keeper import keep_failures
@@ -84,5 +86,6 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             group="accounts",
             progress=health.loop("confirmations"),
         )
-        loops = (api, relay, confirmations, failures)
+        again = anti_entropy_of(owner(clock), settings, pool, publisher, health)
+        loops = (api, relay, confirmations, failures, again)
         await run_together(stop, *(loop.run for loop in loops))

@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from balance_watch.anti_entropy.store import OWNER
 from balance_watch.counts import ClientCounts
 from balance_watch.settings import Settings
 from balance_watch.store import ALARMS, WatchStore
 from balance_watch.watch import Crossing, FundsPair, WatchedAccount, apply_balance, apply_profile
+from ringfence.anti_entropy.wiring import anti_entropy_of
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.failures.keeper import keep_failures
 from ringfence.kafka.fast_decoder import FastDecoder
@@ -141,5 +143,6 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         )
         counts = CountLoop(ClientCounts(store).count, progress=health.loop("client-counts"))
         relay = OutboxRelay(pool, publisher, schema=ALARMS.schema, progress=health.loop("outbox"))
-        loops = (runner, failures, relay, counts)
+        again = anti_entropy_of(OWNER, settings, pool, publisher, health)
+        loops = (runner, failures, relay, counts, again)
         await run_together(stop, *(loop.run for loop in loops))

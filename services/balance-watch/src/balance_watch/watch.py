@@ -177,6 +177,21 @@ def apply_profile(
     return _apply(account, cause, alert_due=alert_due)
 
 
+def crossing_of_state(account: WatchedAccount, was_held: bool, now: datetime) -> Crossing:
+    """The next crossing of an account, which states its hold and level as they are now.
+
+    For readers whose last crossing was published before this database was restored; `was_held`:
+    they know the account as held.
+    """
+    account.crossings += 1
+    account.level = level_of(account.held, account.balance_micro, account.threshold_micro)
+    event_id = derive("crossing.state", account.account_id, account.crossings)
+    cause = _Cause(event_id, now, str(event_id))
+    kind: CrossingKind = "zero" if account.held else "restored"
+    topic, value = _event(kind, account, "exhausted" if was_held else "low", cause)
+    return Crossing(event_id, account.account_id, topic.name, value, now, cause.correlation_id)
+
+
 def _was_off_at_import(profile: Profile) -> bool:
     return profile.voip_suspended == "Yes" and profile.voip_suspended_by == "import"
 

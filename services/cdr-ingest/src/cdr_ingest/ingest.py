@@ -69,8 +69,12 @@ class Ingester:
         await self._publisher.park_source_rows(
             (f"{row.server_id}:{row.tenant}", row.raw, row.reason) for row in bad
         )
-        await self._publisher.publish([call_completed(call) for call in calls])
-        await self._store.save_records([_row(key, record) for key, record in new.items()])
+        events = [call_completed(call) for call in calls]
+        await self._publisher.publish(events)
+        await self._store.save_records(
+            [_row(key, record) for key, record in new.items()],
+            [(event.event_id, event.value) for event in events],
+        )
         self._remember(unseen)
         _report(new.values(), bad)
         return len(new)
@@ -105,6 +109,13 @@ def call_completed(call: CallCompleted) -> Outgoing:
         source="cdr-ingest",
         correlation_id=str(call.call_id),
     )
+
+
+def republished_call(value: bytes, key: str) -> Outgoing:
+    """`call.completed.v1` again, from the bytes of the first time."""
+    event = call_completed(CallCompleted.model_validate_json(value))
+    event.key, event.value = key, value
+    return event
 
 
 def _disposition(record: SourceRecord) -> str:

@@ -12,9 +12,12 @@ operator.requested ─▶ an examination, stored as a job ─▶ made ─▶ its
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 
 import structlog
 
+from cdr_ingest.anti_entropy.pruning import CallPruning
+from cdr_ingest.anti_entropy.store import PublishedCallStore, owner
 from cdr_ingest.examination.wiring import open_examinations
 from cdr_ingest.ingest import Ingester
 from cdr_ingest.lesnet.wiring import open_lesnet
@@ -28,6 +31,8 @@ from cdr_ingest.settings import Settings
 from cdr_ingest.sources.source import Source
 from cdr_ingest.store import IngestStore
 from cdr_ingest.wiring import PolledServer, feeds_of, open_sources, poller_of, reconciler_of
+from ringfence.anti_entropy.wiring import anti_entropy_of
+from ringfence.clock import SystemClock
 from ringfence.kafka.publisher import open_publisher
 from ringfence.loops import run_together
 from ringfence.observe.health import Health
@@ -77,7 +82,15 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             ) as lesnet,
             open_examinations(settings, servers, publisher, health) as examinations,
         ):
-            loops = (*feed_loops, *lesnet, *receivers, relay)
+            kept = timedelta(hours=settings.cdr_ingest_keep_calls_h)
+            again = anti_entropy_of(owner(kept), settings, pool, publisher, health)
+            pruning = CallPruning(
+                PublishedCallStore(pool),
+                kept=kept,
+                clock=SystemClock(),
+                progress=health.loop("pruning"),
+            )
+            loops = (*feed_loops, *lesnet, *receivers, relay, again, pruning)
             await run_together(stop, *(loop.run for loop in loops), *examinations)
 
 

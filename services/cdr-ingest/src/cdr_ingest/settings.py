@@ -47,3 +47,10 @@ class Settings(CommonSettings):
         le=60,
         description="seconds after which a post that is not yet safe is answered 503",
     )
+    cdr_ingest_keep_calls_h: int = Field(
+        48,
+        ge=1,
+        le=24 * 30,
+        description="hours for which the bytes of published calls are kept, so that calls which"
+        " rating lost are published again; some 600 bytes a call",
+    )

@@ -62,14 +62,28 @@ class IngestStore:
         )
         return {row["record_id"] for row in rows}
 
-    async def save_records(self, rows: Sequence[RecordRow]) -> None:
-        """Save records as accepted; rows that exist are not changed."""
+    async def save_records(
+        self, rows: Sequence[RecordRow], calls: Sequence[tuple[UUID, bytes]] = ()
+    ) -> None:
+        """Save records as accepted, and published calls as they were published.
+
+        Rows that exist are not changed.
+        """
         if not rows:
             return
-        await self._pool.execute(
-            "insert into cdr_ingest.record"
-            " (record_id, server_id, tenant, source, disposition, reason, started_at)"
-            " select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],"
-            " $6::text[], $7::timestamptz[]) on conflict (record_id) do nothing",
-            *(list(column) for column in zip(*rows, strict=True)),
-        )
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(
+                "insert into cdr_ingest.record"
+                " (record_id, server_id, tenant, source, disposition, reason, started_at)"
+                " select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],"
+                " $6::text[], $7::timestamptz[]) on conflict (record_id) do nothing",
+                *(list(column) for column in zip(*rows, strict=True)),
+            )
+            if calls:
+                await connection.execute(
+                    "insert into cdr_ingest.published_call (record_id, value)"
+                    " select * from unnest($1::uuid[], $2::bytea[])"
+                    " on conflict (record_id) do nothing",
+                    [call_id for call_id, _ in calls],
+                    [value for _, value in calls],
+                )

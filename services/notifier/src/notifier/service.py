@@ -33,6 +33,8 @@ from notifier.settings import Settings
 from notifier.store import MailStore
 from notifier.template import warnings
 from notifier.words.catalogue import Catalogue
+from ringfence.anti_entropy.loop import Owner
+from ringfence.anti_entropy.wiring import anti_entropy_of
 from ringfence.clock import SystemClock
 from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.failures.keeper import keep_failures
@@ -96,6 +98,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             wake=shared.wake,
         )
         # It owns no state that others read; the owners see by its looks when it was restored.
+        again = anti_entropy_of(Owner("notifier", ALARMS), settings, pool, publisher, health)
         loops.append(again.run)
         async with channel_loops(settings, pool, publisher, health, shared.clock) as channels:
             await run_together(stop, agents.run, failures.run, relay.run, *loops, *channels)

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import structlog
 
+from rating.anti_entropy.store import OWNER
 from rating.audit.loop import STALL_S, Audit
 from rating.audit.money_counts import MoneyCounts, count_posted
 from rating.audit.store import AuditStore
@@ -40,6 +41,7 @@ from rating.settings import Settings
 from rating.store import BatchTransaction, EntryExists, RatingStore
 from rating.unrated.replayer import Replayer
 from rating.unrated.store import ReplayStore
+from ringfence.anti_entropy.wiring import anti_entropy_of
 from ringfence.clock import Clock, SystemClock
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.failures.keeper import keep_failures
@@ -383,5 +385,6 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         counts = CountLoop(
             MoneyCounts(MoneyStore(pool)).count, progress=health.loop("money-counts")
         )
-        loops = (runner, failures, replayer, claims, relay, audit, counts)
+        again = anti_entropy_of(OWNER, settings, pool, publisher, health)
+        loops = (runner, failures, replayer, claims, relay, audit, counts, again)
         await run_together(stop, *(loop.run for loop in loops), *jobs)

@@ -49,6 +49,19 @@ def reason_changed(change: ReasonChange, now: datetime) -> Outgoing:
     return facts
 
 
+def state_as_now(account: AccountState, service: ServiceState) -> Outgoing:
+    """The last confirmation of a service again, with the reason of now.
+
+    Its id differs from the first one's: accounts may have applied that one before another.
+    """
+    confirmed_at = service.confirmed_at
+    assert confirmed_at is not None, "only what was confirmed is published again"
+    mail = zero_mail_owed(account, service)
+    event = confirmed(account, service, service.evidence, confirmed_at, mail=mail)
+    event.event_id = derive("service-state", event.event_id, confirmed_at.isoformat())
+    return event
+
+
 def failed(service: ServiceState, reason: str, attempts: int, now: datetime) -> Outgoing:
     """`service.suspension-failed.v1` after `attempts` attempts."""
     event = ServiceSuspensionFailed.model_validate(

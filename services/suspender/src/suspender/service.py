@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
+from ringfence.anti_entropy.wiring import anti_entropy_of
 from ringfence.clock import SystemClock
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.failures.keeper import keep_failures
@@ -33,6 +34,7 @@ from ringfence_contracts.topics import (
     OPERATOR_REQUESTED,
 )
 from ringfence_pbx.servers import load_servers
+from suspender.anti_entropy.store import OWNER
 from suspender.decider import CausedEvent, DecideLoop, Decider
 from suspender.drivers.wiring import open_drivers
 from suspender.rules.account import Cause
@@ -135,5 +137,6 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         by_time = DecideLoop(decider, health.loop("decide-by-time"))
         relay = OutboxRelay(pool, publisher, schema="suspender", progress=health.loop("outbox"))
         async with open_upkeep(settings, servers, clock, health, worker.woken) as upkeep:
-            loops = (runner, failures, by_time, worker, relay)
+            again = anti_entropy_of(OWNER, settings, pool, publisher, health)
+            loops = (runner, failures, by_time, worker, relay, again)
             await run_together(stop, *(loop.run for loop in loops), *upkeep)

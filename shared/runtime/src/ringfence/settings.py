@@ -47,6 +47,11 @@ class CommonSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="which lines are logged, and those above"
     )
+    anti_entropy_s: float = Field(
+        20.0,
+        gt=0,
+        description="seconds between two looks for records that a reader of ours did not receive",
+    )
     servers_file: Path = Field(
         Path("servers.toml"), description="PBX and provider servers, without their secrets"
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from accounts.clients.account import Account, account_changed
 from accounts.clients.changes import FieldChanges, JsonObject, difference, facts
 from accounts.payments.store_rows import accepted_payments
-from accounts.store_rows import account_columns, services_of
+from accounts.store_rows import account_columns, as_account, services_of
 from ringfence.clock import Clock
 from ringfence.postgres.alarms import Alarms
 from ringfence.postgres.outbox import enqueue
@@ -76,6 +76,31 @@ async def publish(
     ]
     await enqueue(connection, SCHEMA, events)
     return raised
+
+
+async def events_as_now(connection: Connection, account_ids: Sequence[str]) -> list[Outgoing]:
+    """`account.changed.v1` of these clients with the version and the state that they have now.
+
+    The id is that of the version's first event: a consumer takes it for the same.
+    """
+    rows = await connection.fetch(
+        "select * from accounts.account where account_id = any($1) order by account_id",
+        account_ids,
+    )
+    services = await services_of(connection, account_ids)
+    accepted = await accepted_payments(connection, account_ids)
+    return [
+        _event(
+            account_changed(
+                as_account(row),
+                services[row["account_id"]],
+                row["changed_at"],
+                accepted.get(row["account_id"], 0),
+            ),
+            "",
+        )
+        for row in rows
+    ]
 
 
 def _difference(change: ClientChange, clock: Clock) -> FieldChanges:

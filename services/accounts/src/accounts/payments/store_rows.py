@@ -130,10 +130,11 @@ async def publish_payment(connection: Connection, payment: Payment) -> None:
 
     A claimed payment gets an event id of its own, so that consumers do not take it for a duplicate.
     """
-    await enqueue(connection, "accounts", [_event(payment)])
+    await enqueue(connection, "accounts", [payment_event(payment)])
 
 
-def _event(payment: Payment) -> Outgoing:
+def payment_event(payment: Payment) -> Outgoing:
+    """`payment.received.v1` of a payment, the same each time."""
     data = PaymentReceived(
         payment_id=payment.payment_id,
         account_id=payment.account_id,

@@ -167,11 +167,12 @@ async def _write(
     )
     await write_rows(connection, version_id, content.relation)
     new = {**version, "version_id": version_id, "created_at": now}
-    await enqueue(connection, "accounts", [_event(new)])
+    await enqueue(connection, "accounts", [tariff_event(new)])
     return new
 
 
-def _event(version: dict[str, Any]) -> Outgoing:
+def tariff_event(version: Mapping[str, Any]) -> Outgoing:
+    """`tariff.published.v1` of a version, the same each time."""
     data = TariffPublished.model_validate({**version, "published_at": version["created_at"]})
     return Outgoing(
         topic=TARIFF_PUBLISHED,

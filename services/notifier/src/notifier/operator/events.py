@@ -22,6 +22,7 @@ from ringfence_contracts.topics import (
     BALANCE_LOW,
     BALANCE_RESTORED,
     BALANCE_ZERO,
+    INGEST_ALARM,
     NOTIFIER_ALARM,
     RATING_ALARM,
     SERVICE_RESTORED,
@@ -43,6 +44,7 @@ CHANNEL_READS = (
     NOTIFIER_ALARM,
     WATCH_ALARM,
     ACCOUNTS_ALARM,
+    INGEST_ALARM,
 )
 EVENT_TYPES = (
     "alarm.ended",
@@ -74,6 +76,7 @@ _KINDS: Mapping[str, _Kind] = {
     NOTIFIER_ALARM.name: _Kind(Alarm, lambda data: data.ended_at or data.raised_at),
     WATCH_ALARM.name: _Kind(Alarm, lambda data: data.ended_at or data.raised_at),
     ACCOUNTS_ALARM.name: _Kind(Alarm, lambda data: data.ended_at or data.raised_at),
+    INGEST_ALARM.name: _Kind(Alarm, lambda data: data.ended_at or data.raised_at),
 }
 
 

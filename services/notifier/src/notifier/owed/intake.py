@@ -46,6 +46,7 @@ from ringfence_contracts.topics import (
     BALANCE_LOW,
     BALANCE_RESTORED,
     BALANCE_ZERO,
+    INGEST_ALARM,
     NOTIFIER_ALARM,
     OPERATOR_REQUESTED,
     RATING_ALARM,
@@ -67,6 +68,7 @@ READS = (
     NOTIFIER_ALARM,
     WATCH_ALARM,
     ACCOUNTS_ALARM,
+    INGEST_ALARM,
     OPERATOR_REQUESTED,
 )
 
@@ -118,6 +120,7 @@ class MailIntake:
             NOTIFIER_ALARM.name: alarms.process,
             WATCH_ALARM.name: alarms.process,
             ACCOUNTS_ALARM.name: alarms.process,
+            INGEST_ALARM.name: alarms.process,
             OPERATOR_REQUESTED.name: resender.process,
         }
 

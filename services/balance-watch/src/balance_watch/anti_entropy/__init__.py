@@ -1,0 +1,1 @@
+"""Publishes again the crossings that the suspender or the notifier never received (ADR 39)."""

@@ -1,0 +1,1 @@
+"""Publishes again the accepted calls that rating never received (ADR 39)."""

@@ -1,0 +1,1 @@
+"""Publishes again the balances that balance-watch never received (ADR 39)."""
