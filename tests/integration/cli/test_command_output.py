@@ -230,6 +230,7 @@ async def pay(day: Day) -> None:
     await day.run("payments", "refund", "1001", payment["payment_id"], "50.00", "--key", "back-2")
     await day.balance(ADA, 18_400_000, "ok")
     await day.all("payments list 1001", "payments list nobody", "ledger 1001", "account 1001")
+    await day.all("account 1001 --limit 2")
     await day.run("payments", "claim", "--all", "--reason", "checked", "--yes")
     await day.run("payments", "claim", "--reason", "checked")
 
