@@ -110,8 +110,8 @@ def _left_out(found: Mapping[str, Any], kind: str | None) -> Iterator[_Row]:
     micro = found["sum_micro"] - sum(entry["amount_micro"] for entry in entries)
     if kind is None:
         balance = format_micro(found["opening_micro"] + micro)
-        what = f"… {plural(number, 'earlier entry')}, together"
-        yield "", "", what, format_micro(micro), balance, ""
+        what = f"{plural(number, 'earlier entry')}, together"
+        yield "", "…", what, format_micro(micro), balance, ""
     else:
-        what = f"… {plural(number, 'entry')} not shown, together"
-        yield "", "", what, format_micro(micro), "", ""
+        what = f"{plural(number, 'entry')} not shown, together"
+        yield "", "…", what, format_micro(micro), "", ""
