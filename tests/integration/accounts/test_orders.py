@@ -184,7 +184,7 @@ async def test_a_client_without_any_posting_cannot_go_live(database: str) -> Non
 async def test_suspend_says_what_it_does_to_a_client_without_voip_service(api: RunningApi) -> None:
     await api.client(has_voip_service="No")
     answer = await ask(api, "POST", "/suspend")
-    assert answer["what_happens"] == "nothing: has no VoIP service"
+    assert answer["what_happens"] == "nothing is switched: it has no VoIP service"
     assert "Has VoIP Service" in answer["warnings"][0]
 
 

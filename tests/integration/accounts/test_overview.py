@@ -164,10 +164,13 @@ async def test_suspend_and_unsuspend_name_what_holds_a_client_without_credit(
     await switched(api, "anna", "pbx-anna", "suspended", "suspended")
     held = (await api.http.post("/v1/clients/anna/suspend")).json()
     assert held["what_happens"] == (
-        "stays off: no credit (balance -3.60 CAD); manual order by tester"
+        "stays off: no credit (balance -3.60 CAD); manual order by tester; brought back by"
+        " a payment of more than 3.60 and the end of the manual order"
     )
     freed = (await api.http.post("/v1/clients/anna/unsuspend")).json()
-    assert freed["what_happens"] == "stays off: no credit (balance -3.60 CAD)"
+    assert freed["what_happens"] == (
+        "stays off: no credit (balance -3.60 CAD); brought back by a payment of more than 3.60"
+    )
     exempt = (await api.http.put("/v1/clients/anna/orders/exemption")).json()
     assert exempt["what_happens"] == "switched on within seconds"
     assert (await get(api, "clients/anna"))["reason"] == "", "nothing holds it any more"
@@ -189,7 +192,7 @@ async def test_the_explanation_of_a_client_has_sentences_and_products(api: Runni
     ]
     off = found["lines"][1]
     assert (off["desired"], off["confirmed"], off["server"]) == ("off", "off", "wat5")
-    since = "off since 2026-11-01 10:00Z: no credit: balance -3.60"
+    since = "off since 2026-11-01 10:00 UTC: no credit: balance -3.60"
     assert off["words"] == f"{since}; 911 does not work while it is off"
     assert found["words"][0] == "anna is off: no credit: balance -3.60."
     assert "a payment of more than 3.60" in found["words"][1]

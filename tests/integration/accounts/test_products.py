@@ -163,7 +163,7 @@ async def test_a_product_of_a_held_client_is_answered_as_switched_off(
     assert shadow["what_happens"].startswith("shadow mode: nothing is switched; would be off")
     await operator.api.client("anna", has_voip_service="no")
     nothing = await entered(operator, "pbx-5", extensions="501")
-    assert nothing["what_happens"] == "nothing: has no VoIP service"
+    assert nothing["what_happens"] == "nothing is switched: the client has no VoIP service"
 
 
 async def test_a_release_is_published_with_its_change(

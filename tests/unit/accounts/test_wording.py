@@ -104,7 +104,7 @@ def test_the_text_of_a_funds_hold_and_what_ends_it(
     [
         (
             order(reason="holiday", until=datetime(2026, 12, 1, 5, tzinfo=UTC)),
-            "manual order by olga until 2026-12-01 05:00Z: holiday",
+            "manual order by olga until 2026-12-01 05:00 UTC: holiday",
             "the end of the manual order",
         ),
         (order("forced"), "forced order by olga", "the end of the forced order"),
@@ -138,23 +138,32 @@ def test_what_ends_several_holds_is_joined() -> None:
     ("found", "words"),
     [
         # no funds
-        (situation(OFF, funds=SPENT), "stays off: no credit (balance -3.60 CAD)"),
+        (
+            situation(OFF, funds=SPENT),
+            "stays off: no credit (balance -3.60 CAD); brought back by a payment of more than 3.60",
+        ),
         (situation(OFF, funds=PAID), "switched on within seconds"),
         (situation(ON, funds=SPENT), "switched off within seconds"),
         (
             situation(OFF, funds=FundsState(8_000_000, held=True), outstanding_micro=20_000_000),
-            "stays off: debts of 20.00 CAD are larger than the credit of 8.00 CAD",
+            "stays off: debts of 20.00 CAD are larger than the credit of 8.00 CAD;"
+            " brought back by payment of the invoices (20.00)",
         ),
         (
             situation(OFF, funds=FundsState(-60_000_000, held=True), credit_limit_micro=50_000_000),
-            "stays off: credit limit of 50.00 CAD used up (balance -60.00 CAD)",
+            "stays off: credit limit of 50.00 CAD used up (balance -60.00 CAD);"
+            " brought back by a payment of more than 10.00",
         ),
         # orders
         (situation(ON, orders=(order(),)), "switched off within seconds"),
-        (situation(OFF, orders=(order(),)), "stays off: manual order by olga"),
+        (
+            situation(OFF, orders=(order(),)),
+            "stays off: manual order by olga; brought back by the end of the manual order",
+        ),
         (
             situation(OFF, funds=SPENT, orders=(order(reason="abuse"),)),
-            "stays off: no credit (balance -3.60 CAD); manual order by olga",
+            "stays off: no credit (balance -3.60 CAD); manual order by olga; brought back by"
+            " a payment of more than 3.60 and the end of the manual order",
         ),
         (situation(METERED, funds=SPENT), "stays on"),
         (
@@ -171,13 +180,13 @@ def test_what_ends_several_holds_is_joined() -> None:
         ),
         (
             situation(OFF, funds=SPENT, orders=(order("exemption"), order("forced"))),
-            "stays off: forced order by olga",
+            "stays off: forced order by olga; brought back by the end of the forced order",
         ),
         # nothing to switch
-        (situation(voip=False, funds=SPENT), "nothing: has no VoIP service"),
+        (situation(voip=False, funds=SPENT), "nothing is switched: it has no VoIP service"),
         (
             replace(situation(), products=()),
-            "nothing: has no product yet",
+            "nothing is switched: it has no product yet (`ringfence product set`)",
         ),
         # shadow
         (
@@ -231,14 +240,14 @@ def line(**more: Any) -> SwitchStatus:
     [
         (situation(), line(), "on"),
         (situation(OFF, funds=SPENT), line(confirmed="suspended"),
-         "off since 2026-11-01 10:00Z: no credit: balance -3.60"),
+         "off since 2026-11-01 10:00 UTC: no credit: balance -3.60"),
         (situation(OFF, funds=SPENT), line(switching=True),
          "is being switched off: no credit: balance -3.60"),
         (situation(OFF, funds=SPENT), line(switching=True, attempts=3, last_error="no answer"),
          "is being switched off (3 attempts: no answer): no credit: balance -3.60"),
         (situation(OFF), line(switching=True, confirmed="suspended"), "is being switched on"),
         (situation(OFF), line(confirmed="suspended"),
-         "off since 2026-11-01 10:00Z: to be switched on"),
+         "off since 2026-11-01 10:00 UTC: to be switched on"),
         (situation(funds=SPENT), line(), "to be switched off: no credit: balance -3.60"),
         (situation(funds=SPENT, mode="shadow"), line(), "would be off: no credit: balance -3.60"),
         (situation(mode="shadow"), line(), "would be on"),
@@ -255,7 +264,7 @@ def test_an_explanation_has_state_cause_what_ends_it_and_amounts() -> None:
     found = situation(OFF, funds=SPENT, orders=(order("exemption", until=NOW + timedelta(1)),))
     assert explanation(found, "on", None) == [
         "anna is on.",
-        "In force: exemption by olga until 2026-11-02 10:00Z.",
+        "In force: exemption by olga until 2026-11-02 10:00 UTC.",
         "Balance -3.60 CAD, unpaid invoices 0.00 CAD; the funds hold is on.",
     ]
     off = situation(OFF, funds=replace(SPENT, braked=True), credit_limit_micro=1_000_000)

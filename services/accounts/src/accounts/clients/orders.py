@@ -120,8 +120,8 @@ def read_until(text: str, time_zone: str, now: datetime) -> datetime:
 
 
 def shown_instant(instant: datetime) -> str:
-    """An instant as texts show it, to the minute: `2026-12-01 05:00Z`."""
-    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%MZ}"
+    """An instant as texts show it, to the minute: `2026-12-01 05:00 UTC`."""
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 FIELD_REASONS: dict[str, str] = {

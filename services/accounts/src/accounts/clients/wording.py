@@ -182,9 +182,9 @@ def order_words(order: ClientOrder, *, with_reason: bool = True) -> str:
 def what_happens(after: ClientSituation, before: ClientSituation | None = None) -> str:
     """What a change does, in one sentence. `before` is the situation that it changed."""
     if not after.account.profile.has_voip_service:
-        return "nothing: has no VoIP service"
+        return "nothing is switched: it has no VoIP service"
     if not after.products:
-        return "nothing: has no product yet"
+        return "nothing is switched: it has no product yet (`ringfence product set`)"
     if after.account.mode == "shadow":
         return _in_shadow(after, before)
     was_off = _off_before(after, before)
@@ -197,7 +197,7 @@ def what_happens(after: ClientSituation, before: ClientSituation | None = None) 
 def what_happens_to(situation: ClientSituation, service_id: str) -> str:
     """What happens to one product after it was entered, in one sentence."""
     if not situation.account.profile.has_voip_service:
-        return "nothing: has no VoIP service"
+        return "nothing is switched: the client has no VoIP service"
     product = next(p for p in situation.products if p.service_id == service_id)
     if situation.account.mode == "shadow":
         holds = holds_of(situation, product)
@@ -227,7 +227,8 @@ def _off_before(after: ClientSituation, before: ClientSituation | None) -> dict[
 def _effect(situation: ClientSituation, product: ProductState, was_off: bool) -> str:
     holds = holds_of(situation, product)
     if holds and was_off:
-        return f"stays off: {_sentence(situation, holds)}"
+        back = ends_when(situation, product)
+        return f"stays off: {_sentence(situation, holds)}; brought back by {back}"
     if holds and situation.funds.braked and {hold.kind for hold in holds} == {"funds"}:
         return f"stays on while the brake is on: {_sentence(situation, holds)}"
     if holds:
