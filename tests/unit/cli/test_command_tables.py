@@ -32,15 +32,18 @@ def toronto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def shown(*rows: tuple[str, ...], details: tuple[str, ...] = (), width: int = 80) -> list[str]:
+def shown(
+    *rows: tuple[str, ...],
+    details: tuple[str, ...] = (),
+    width: int = 80,
+    shrinks: str | None = "name",
+) -> list[str]:
     return list(
         listing.lines(
             TITLES,
             rows,
             details or ("",) * len(rows),
-            width=width,
-            shrinks="name",
-            right=lambda title: title == "balance",
+            listing.Layout(width, shrinks, {"balance"}, {"since"}),
         )
     )
 
@@ -81,11 +84,33 @@ def test_what_is_below_a_row_is_indented_and_wrapped() -> None:
     assert all(line.startswith("    ") and len(line) < 80 for line in below)
 
 
-def table(*arguments: str, at: str, rows: int = 1, total: int | None = None) -> str:
+def test_a_table_without_a_column_to_cut_folds_its_widest_text() -> None:
+    name = "no-matching-prefix of a tariff with a very long name " * 2
+    row = ("anna", name, "-3.60", "exhausted", "would be off", "2025-11-26 11:17")
+    lines = shown(row, shrinks=None)
+    assert all(cell_len(line) <= 80 for line in lines)
+    words = [word for line in lines[2:] for word in line.split()]
+    assert words.count("no-matching-prefix") == 2, "no word is broken"
+    assert "…" not in "".join(lines)
+
+
+@given(st.lists(st.tuples(*[plain] * 3), min_size=1, max_size=5), st.integers(40, 120))
+def test_a_folded_table_keeps_every_character(rows: list[tuple[str, ...]], width: int) -> None:
+    titles = ("account", "name", "state")
+    layout = listing.Layout(width, None, ())
+    lines = list(listing.lines(titles, rows, ("",) * len(rows), layout))
+    printed = "".join("".join(lines[2:]).split())
+    for row in rows:
+        assert not {char for cell in row for char in cell} - {*printed}
+
+
+def table(
+    *arguments: str, at: str, rows: int = 1, total: int | None = None, more: bool = False
+) -> str:
     @click.command()
     @tables.output_options
     def command(as_json: bool) -> None:
-        found = ListResult([{"at": at}] * rows, total, False)
+        found = ListResult([{"at": at}] * rows, total, more)
         columns = (tables.instant("since", "at"),)
         tables.show_rows(found, columns, as_json=as_json, empty="", noun="entry")
 
@@ -116,7 +141,18 @@ def test_the_count_says_how_many_there_are_in_all() -> None:
     now = datetime.now(UTC).isoformat()
     assert "\n1 entry. " in table(at=now)
     assert "\n3 entries. " in table(at=now, rows=3, total=3)
-    assert "\n3 of 312 entries. " in table(at=now, rows=3, total=312)
+    assert "\n3 of 312 entries; 309 more: --limit 312 shows all. " in table(
+        at=now, rows=3, total=312
+    )
+    assert "\nThe first 3 entries; there are more: --limit 30. " in table(at=now, rows=3, more=True)
+
+
+@pytest.mark.usefixtures("toronto")
+def test_instants_in_sentences_of_the_api_are_in_the_shown_zone() -> None:
+    text = "off since 2026-07-01 02:30 UTC: until 2026-12-01 05:00 UTC; 2026-99-01 05:00 UTC"
+    assert times.in_shown_zone(text) == (
+        "off since 2026-06-30 22:30 EDT: until 2026-12-01 00:00 EST; 2026-99-01 05:00 UTC"
+    )
 
 
 @pytest.mark.usefixtures("toronto")

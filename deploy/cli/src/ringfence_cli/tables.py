@@ -1,23 +1,23 @@
 """Prints API responses as tables of 80 columns, as facts, or as JSON."""
 
 import json
+import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
 from ringfence_cli import listing, times
 from ringfence_cli.connection import ListResult
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from ringfence_cli.listing import fold
 
 F = TypeVar("F", bound=Callable[..., Any])
 TableRow = Mapping[str, Any]
 TableColumn = tuple[str, Callable[[TableRow], object]]
 WIDTH = 80
+SHORT_ID = 8
 _NUMERIC = frozenset(
     ("amount", "balance", "cost", "seconds", "rows", "version", "added", "removed", "dearer",
      "cheaper", "changed", "same", "after", "refunded", "products", "off", "accounts", "entries",
@@ -26,7 +26,7 @@ _NUMERIC = frozenset(
 _WHOLE = frozenset(
     ("effective from", "until", "state", "version", "rows", "amount", "balance", "cost", "since")
 )
-"""Columns that are never folded: in a narrow table, others are."""
+"""Columns that are never folded."""
 
 INSTANTS = frozenset(("since", "until", "outstanding_as_of", "bill_from", "effective_from"))
 """Fields that are instants, in addition to those whose name ends in `_at`."""
@@ -68,10 +68,12 @@ def show_rows(
     noun: str = "",
     detail: Callable[[TableRow], str] | None = None,
     shrinks: str = "",
+    limited: bool = True,
 ) -> None:
     """Print rows: a table with a count below, a sentence when there are none, or JSON.
 
-    `detail` is a sentence below a row; the column `shrinks` is cut to make room for the others.
+    `detail` is a sentence below a row. Where the table is too wide, the column `shrinks` is cut;
+    if none is named, the text of the widest one is folded. `limited`: the command has --limit.
     """
     found = list(rows.rows if isinstance(rows, ListResult) else rows)
     if as_json:
@@ -80,55 +82,38 @@ def show_rows(
     if not found:
         click.echo(empty)
         return
-    if detail is None:
-        _print_table(found, columns)
-    else:
-        titles = [title for title, _ in columns]
-        cells = [[_cell(read(row)) for _, read in columns] for row in found]
-        details = [_cell(detail(row)) for row in found]
-        width = _console().width
-        for line in listing.lines(
-            titles, cells, details, width=width, shrinks=shrinks, right=_NUMERIC.__contains__
-        ):
-            click.echo(line)
-    _print_foot(rows, len(found), columns, noun)
-
-
-def _print_table(found: Sequence[TableRow], columns: Sequence[TableColumn]) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for title, _ in columns:
-        right = title in _NUMERIC
-        table.add_column(
-            title,
-            justify="right" if right else "left",
-            overflow="fold",
-            no_wrap=title in _WHOLE,
-        )
-    for row in found:
-        # Text, so that a client's name is never parsed as markup.
-        table.add_row(*(Text(_cell(read(row))) for _, read in columns))
-    _console().print(table)
+    titles = [title for title, _ in columns]
+    cells = [[_cell(read(row)) for _, read in columns] for row in found]
+    details = [_cell(detail(row)) if detail else "" for row in found]
+    layout = listing.Layout(_width(), shrinks or None, _NUMERIC, _WHOLE)
+    for line in listing.lines(titles, cells, details, layout):
+        click.echo(line)
+    _print_foot(rows, len(found), columns, noun, limited=limited)
 
 
 def _print_foot(
-    rows: Iterable[TableRow] | ListResult, shown: int, columns: Sequence[TableColumn], noun: str
+    rows: Iterable[TableRow] | ListResult,
+    shown: int,
+    columns: Sequence[TableColumn],
+    noun: str,
+    *,
+    limited: bool,
 ) -> None:
-    """The number of rows and their total, and the zone of the times."""
+    """The number of rows and their total, what shows the others, and the zone of the times."""
     parts = []
     if noun and isinstance(rows, ListResult) and rows.total not in (None, shown):
-        parts.append(f"{shown} of {plural(rows.total or 0, noun)}")
+        total = rows.total or 0
+        parts.append(f"{shown:,} of {plural(total, noun)}")
+        if limited:
+            parts[-1] += f"; {total - shown:,} more: --limit {total} shows all"
     elif noun and isinstance(rows, ListResult) and rows.more:
-        parts.append(f"The first {plural(shown, noun)}; --limit shows more")
+        parts.append(f"The first {plural(shown, noun)}; there are more: --limit {shown * 10}")
     elif noun:
         parts.append(plural(shown, noun))
     if any(isinstance(column, TimeColumn) for column in columns):
         parts.append(f"Times are in {times.zone_name()}")
     if parts:
-        click.echo(". ".join(parts) + ".")
+        print_sentence(". ".join(parts) + ".")
 
 
 def plural(count: int, noun: str) -> str:
@@ -143,16 +128,18 @@ def show_facts(facts: TableRow, *, as_json: bool, skip: Sequence[str] = ()) -> N
     if as_json:
         print_json(facts)
         return
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        if name not in skip and name != "warnings" and not name.endswith("_micro"):
-            table.add_row(name.replace("_", " "), Text(_fact(name, value)))
-    _console().print(table)
+    shown = {
+        name.replace("_", " "): _fact(name, value)
+        for name, value in facts.items()
+        if name not in skip and name != "warnings" and not name.endswith("_micro")
+    }
+    size = max(map(len, shown), default=0)
+    for name, text in shown.items():
+        first, *further = fold(text, _width() - size - len(listing.GAP)) or [""]
+        gap = " " * (size - len(name)) + listing.GAP if first else ""
+        click.echo(f"{click.style(name, bold=True)}{gap}{first}")
+        for line in further:
+            click.echo(f"{' ' * size}{listing.GAP}{line}")
 
 
 def _fact(name: str, value: Any) -> str:
@@ -178,9 +165,12 @@ def show_what_happens(account: str, answer: TableRow, *, as_json: bool) -> None:
 
 def print_sentence(text: str, *, err: bool = False) -> None:
     """Print a sentence, wrapped between words."""
-    width = _console().width - 1
     folded = textwrap.wrap(
-        _cell(text), width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        _cell(text),
+        _width() - 1,
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     click.echo("\n".join(folded), err=err)
 
@@ -210,8 +200,16 @@ def instant(title: str, name: str) -> TableColumn:
     return TimeColumn(title, lambda row: times.cell(row.get(name)))
 
 
+def short_id(title: str, name: str) -> TableColumn:
+    """A column with the first digits of an id: the commands that take it accept these alone."""
+    return title, lambda row: str(row.get(name) or "")[:SHORT_ID]
+
+
 def _cell(value: object) -> str:
-    """A value as text for a cell. Characters that would move the cursor become `·`."""
+    """A value as text for a cell, with instants of the API's sentences in the shown zone.
+
+    Characters that would move the cursor become `·`.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -220,11 +218,9 @@ def _cell(value: object) -> str:
         return " | ".join(map(_cell, value))
     if isinstance(value, dict):
         return ", ".join(f"{name}: {_cell(part)}" for name, part in value.items())
-    return "".join(c if c.isprintable() else "·" for c in str(value))
+    return times.in_shown_zone("".join(c if c.isprintable() else "·" for c in str(value)))
 
 
-def _console() -> "Console":
-    from rich.console import Console
-
-    width = None if sys.stdout.isatty() else WIDTH
-    return Console(width=width, highlight=False, soft_wrap=False)
+def _width() -> int:
+    """The width of the terminal; 80 elsewhere."""
+    return shutil.get_terminal_size((WIDTH, 0)).columns if sys.stdout.isatty() else WIDTH

@@ -12,6 +12,7 @@ from ringfence_cli.connection import fail
 
 F = TypeVar("F", bound=Callable[..., Any])
 _META = "ringfence_cli.times.utc"
+_IN_UTC = re.compile(r"\b(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}) UTC\b", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -55,6 +56,19 @@ def sentence(text: str | None) -> str:
         return ""
     instant = datetime.fromisoformat(text).astimezone(_zone())
     return f"{instant:%Y-%m-%d %H:%M:%S %Z}"
+
+
+def in_shown_zone(text: str) -> str:
+    """A sentence of the API with its instants, `2026-12-01 05:00 UTC`, in the shown zone."""
+    return _IN_UTC.sub(_moved, text)
+
+
+def _moved(found: re.Match[str]) -> str:
+    try:
+        instant = datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00").astimezone(_zone())
+    except (ValueError, OverflowError):
+        return found[0]
+    return f"{instant:%Y-%m-%d %H:%M %Z}"
 
 
 def parse_instant(option: str, text: str | None, *, days: bool = False) -> str | None:

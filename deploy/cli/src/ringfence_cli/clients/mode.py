@@ -206,8 +206,10 @@ def _show_summary(switched: Sequence[Switched], what: str) -> None:
     columns = (
         ("account", lambda row: row["account"]),
         ("outcome", lambda row: row["outcome"]),
-        ("why", lambda row: row["why"]),
     )
     open_ones = [each._asdict() for each in switched if each.why]
     if open_ones:
-        show_rows(open_ones, columns, as_json=False, empty="")
+        show_rows(
+            open_ones, columns, as_json=False, empty="", noun="client",
+            detail=lambda row: row["why"], shrinks="outcome",
+        )  # fmt: skip
