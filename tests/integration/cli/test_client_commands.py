@@ -57,7 +57,10 @@ async def test_a_whole_list_of_312_clients_fits_80_columns_and_counts(operator: 
     whole = await operator.run(client, "list")
     assert whole.stdout.count("client-") >= 312
     assert "\n312 clients. " in whole.stdout
-    assert "\n12 of 312 clients. " in (await operator.run(client, "list", "--limit", "12")).stdout
+    assert (
+        "\n12 of 312 clients; 300 more: --limit 312 shows all. "
+        in (await operator.run(client, "list", "--limit", "12")).stdout
+    )
     assert "\n10 clients. " in (await operator.run(client, "list", "--search", "ent-04")).stdout
     assert len(await operator.json(client, "list")) == 312
 
@@ -155,7 +158,10 @@ async def test_outstanding_is_set_and_an_older_reading_changes_nothing(operator:
     output = await operator.output(
         outstanding, "anna", "20.00", "--as-of", "2026-11-02T12:00", "--utc"
     )
-    assert output == "anna owes 20.00 CAD on unpaid invoices, as of 2026-11-02 12:00:00 UTC."
+    assert output == (
+        "anna owes 20.00 CAD on unpaid invoices, as of 2026-11-02 12:00:00 UTC;"
+        " nothing is switched: it has no product yet (`ringfence product set`)."
+    )
     older = await operator.output(outstanding, "anna", "5", "--as-of", "2026-11-01T12:00", "--utc")
     assert older.startswith("Nothing changed: 20.00 CAD, as of 2026-11-02 12:00:00 UTC")
     wrong = await operator.output(outstanding, "anna", "5", "--currency", "USD", status=2)

@@ -70,7 +70,21 @@ async def test_mails_are_listed_by_client_and_state_the_newest_first(operator: O
     assert doubtful["state"] == "in doubt"
     output = await operator.output(mails, "--state", "in-doubt")
     assert "To ada@example.net: Low Balance Alert. no answer to the mail: TimeoutError" in output
-    assert doubtful["notice_id"] in output
+    assert doubtful["notice_id"][:8] in output
+
+
+async def test_a_mail_is_found_by_the_first_digits_of_its_id(operator: Operator) -> None:
+    first, second = UUID(int=0x1234567800 << 88), UUID(int=0x1234567801 << 88)
+    await mail(operator, "failed", 1, message_id=first)
+    await mail(operator, "sent", 2, message_id=second)
+    shown = await operator.json(mails, "show", "1234567801")
+    assert shown["notice_id"] == str(second)
+    several = await operator.output(mails, "show", "12345678", status=2)
+    assert f"several begin like that, type more: {first}, {second}" in several
+    none = await operator.output(mails, "show", "abcdabcd", status=2)
+    assert "there is no mail 'abcdabcd': `ringfence mails` lists the mails" in none
+    short = await operator.output(mails, "show", "123", status=2)
+    assert "there is no mail '123'" in short
 
 
 async def test_a_mail_is_shown_as_sent_without_control_characters(

@@ -46,8 +46,8 @@ async def test_unsuspend_shows_what_keeps_a_client_off(operator: Operator) -> No
     for product in ("pbx-1", "pbx-2"):
         await operator.service("anna", product, "suspended")
     output = await operator.output(unsuspend, "anna")
-    assert "stays off: no credit" in output
-    assert "-3.60" in output
+    assert "stays off: no credit (balance -3.60 CAD)" in output
+    assert "brought back by a payment of more than 3.60" in output
 
 
 async def test_unsuspend_without_a_manual_order_says_so(operator: Operator) -> None:

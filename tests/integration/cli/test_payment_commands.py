@@ -118,14 +118,36 @@ async def test_a_payment_not_posted_in_time_is_reported_as_accepted(
     assert "20.00 CAD not posted" in listed
 
 
-async def test_the_same_amount_within_a_minute_warns(operator: Operator) -> None:
+async def test_the_same_key_posts_nothing_again_and_says_when_it_was_posted(
+    operator: Operator,
+) -> None:
+    await operator.run(topup, "anna", "20.00", "--no-wait", "--key", "receipt-1")
+    await operator.posted("anna", 16_400_000)
+    await operator.level("anna", "ok", 16_400_000)
+    await operator.service("anna", "pbx-1", "active")
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    again = await operator.output(topup, "anna", "20", "--key", "receipt-1", "--utc")
+    assert "Nothing was posted again: 20.00 CAD was posted to anna under key receipt-1" in again
+    assert f"already, at {today}" in again
+    assert "The balance after it was 16.40 CAD." in again
+    not_awaited = await operator.output(topup, "anna", "20", "--key", "receipt-1", "--no-wait")
+    assert not_awaited.startswith("Nothing was accepted again: 20.00 CAD was accepted to anna")
+    listed = await operator.output(payments, "list", "anna")
+    assert "2 payments." in listed
+
+
+async def test_the_same_top_up_within_two_minutes_warns(operator: Operator) -> None:
     first = await operator.run(topup, "anna", "20.00", "--no-wait")
     assert "warning" not in first.stderr
     key = first.stderr.split()[1]
     again = await operator.run(topup, "anna", "20", "--no-wait")
-    assert "the same amount was posted" in again.stderr
-    assert f"key {key}" in " ".join(again.stderr.split())
-    assert "to post it once, use --key" in again.stderr
+    warning = " ".join(again.stderr.split())
+    assert "warning: 20.00 CAD was posted 0 s ago under key" in warning.replace(
+        "1 s ago", "0 s ago"
+    )
+    assert f"under key {key}; it is posted again. With --key it is not." in warning
+    other = await operator.run(topup, "anna", "20", "--no-wait", "--reference", "another")
+    assert "warning" not in other.stderr
     keyed = await operator.run(topup, "anna", "20", "--no-wait", "--key", "mine")
     assert "warning" not in keyed.stderr
     await operator.api.database.execute(
@@ -137,7 +159,7 @@ async def test_the_same_amount_within_a_minute_warns(operator: Operator) -> None
 
 async def test_on_a_terminal_a_repeated_amount_needs_confirmation(operator: Operator) -> None:
     await operator.run(topup, "anna", "20.00", "--no-wait")
-    assert "Post it again?" in await asyncio.to_thread(type_no, operator.api.url)
+    assert "; post again? [y/N]" in await asyncio.to_thread(type_no, operator.api.url)
     events = await operator.api.published("payment.received.v1")
     assert [each["amount_micro"] for each in events] == [-3_600_000, 20_000_000]
 
@@ -201,17 +223,39 @@ async def test_unclaimed_payments_are_listed_and_claimed_by_id(operator: Operato
     await lose(operator, "anna", 20_000_000, first)
     await lose(operator, "anna", 7_500_000, second)
     listed = await operator.output(payments, "unclaimed")
-    assert str(first) in listed
+    assert str(first)[:8] in listed
     assert "2 payments." in listed
     claim = ("claim", "--reason", "restored")
     assert "which payments?" in await operator.output(payments, *claim, status=2)
     unknown = await operator.output(payments, *claim, str(uuid4()), status=2)
     assert "ringfence payments unclaimed" in unknown
-    declined = await operator.run(payments, *claim, str(first), typed="n\n", status=1)
+    short = str(first)[:8]
+    declined = await operator.run(payments, *claim, short, typed="n\n", status=1)
     assert "1 payment to enter, 20.00 CAD." in declined.stderr
-    done = await operator.run(payments, *claim, str(first), typed="y\n")
-    assert "1 payment entered, 20.00 CAD." in done.stdout
-    assert str(first) in await operator.output(payments, "list", "anna")
+    done = await operator.run(payments, *claim, short, typed="y\n")
+    assert "1 payment entered, 20.00 CAD: rating posts them within seconds." in done.stdout
+    assert short in await operator.output(payments, "list", "anna")
+
+
+async def test_digits_that_fit_several_payments_are_answered_with_the_candidates(
+    operator: Operator,
+) -> None:
+    first, second = UUID(int=0x1234567800 << 88), UUID(int=0x1234567801 << 88)
+    await lose(operator, "anna", 20_000_000, first)
+    await lose(operator, "anna", 7_500_000, second)
+    claim = ("claim", "--reason", "restored", "--yes")
+    several = await operator.output(payments, *claim, "12345678", status=2)
+    assert f"12345678: several begin like that, type more: {first}, {second}" in several
+    assert "not waiting to be claimed: 123." in await operator.output(
+        payments, *claim, "123", status=2
+    )
+    await operator.run(payments, *claim, str(first), str(second))
+    await operator.posted("anna", 23_900_000)
+    refund = ("refund", "anna")
+    twice = await operator.output(payments, *refund, "12345678", "5", "--key", "r-1", status=2)
+    assert f"PAYMENT: got '12345678', but several begin like that, type more: {first}" in twice
+    one = await operator.run(payments, *refund, "1234567801", "7.51", "--key", "r-2", status=2)
+    assert "7.50 of the payment of 7.50 CAD are left to refund" in " ".join(one.output.split())
 
 
 async def test_a_payment_of_an_unknown_client_is_refused_and_exits_1(operator: Operator) -> None:
@@ -222,8 +266,8 @@ async def test_a_payment_of_an_unknown_client_is_refused_and_exits_1(operator: O
         payments, "claim", "--all", "--json", "--reason", "restored", status=2
     )
     done = await operator.run(payments, "claim", "--all", "--yes", "--reason", "restored", status=1)
-    assert "1 payment entered, 20.00 CAD." in done.stdout
-    assert str(unknown) in done.stdout
+    assert "1 payment entered, 20.00 CAD: rating posts them within seconds." in done.stdout
+    assert str(unknown)[:8] in done.stdout
 
 
 async def test_payments_that_accounts_lost_are_entered_from_the_topic(

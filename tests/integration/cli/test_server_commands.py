@@ -61,7 +61,7 @@ async def test_a_server_is_paused_shown_and_resumed(operator: Operator) -> None:
     refused = await operator.output(server, "resume", "wat5", status=1)
     assert (await answering)["command"] == "server.resume"
     assert refused == "refused: it is not paused"
-    assert "there is no 'wat9'" in await operator.output(server, "pause", "wat9", status=2)
+    assert "there is no server 'wat9'" in await operator.output(server, "pause", "wat9", status=2)
 
 
 async def test_without_an_answer_of_the_suspender_resume_exits_1(

@@ -11,7 +11,7 @@ import click
 import httpx
 
 from ringfence import stack_file
-from ringfence_cli.command_line.usage_errors import wrapped
+from ringfence.console.output import wrapped
 from ringfence_cli.error_texts import error_text, row_text
 
 EXIT_REFUSED = 2

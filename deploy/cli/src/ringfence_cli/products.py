@@ -184,7 +184,9 @@ def remove_product(account: str, product_id: str, release: bool, as_json: bool) 
     if as_json:
         print_json(answer)
     else:
-        click.echo(f"removed {product_id} of {account}")
+        print_sentence(
+            f"removed {product_id} of {account}: its later calls go to the unrated queue"
+        )
     _finish(api, account, answer, as_json=as_json)
 
 

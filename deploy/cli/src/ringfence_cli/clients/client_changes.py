@@ -71,8 +71,7 @@ def set_client(account: str, as_json: bool, **given: str | None) -> None:
         print_json(answer)
     else:
         show_client_facts(answer)
-        if known:
-            print_sentence(f"{account}: {answer['what_happens']}")
+        print_sentence(f"{account}: {answer['what_happens']}")
 
 
 @click.command("history")

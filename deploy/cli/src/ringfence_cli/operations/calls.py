@@ -5,7 +5,15 @@ from typing import Any
 import click
 
 from ringfence_cli.connection import api_client, path_of
-from ringfence_cli.tables import field, limit_option, moment, output_options, show_rows, titled
+from ringfence_cli.tables import (
+    field,
+    limit_option,
+    moment,
+    output_options,
+    short_id,
+    show_rows,
+    titled,
+)
 
 
 @click.command()
@@ -15,23 +23,25 @@ from ringfence_cli.tables import field, limit_option, moment, output_options, sh
 def calls(account: str, limit: int, as_json: bool) -> None:
     """Show ACCOUNT's calls, the newest first.
 
-    --json shows how each was priced. Example: ringfence calls acme-1001 --limit 20
+    `ringfence explain call` takes the digits in front and shows how a call was priced.
+
+    Example: ringfence calls acme-1001 --limit 20
     """
     columns = (
+        short_id("call", "call_id"),
         moment("started", "started_at"),
         ("way", lambda row: (row["direction"] or "")[:3]),
         field("number"),
         titled("seconds", "billsec"),
         field("cost"),
-        ("outcome", _outcome),
+        field("outcome"),
     )
     rows = api_client().listing(path_of("clients", account, "calls"), limit)
     empty = f"No calls of {account} yet."
-    show_rows(rows, columns, as_json=as_json, empty=empty, noun="call")
-
-
-def _outcome(row: Any) -> str:
-    return f"{row['outcome']} ({row['reason']})" if row["reason"] else str(row["outcome"])
+    show_rows(
+        rows, columns, as_json=as_json, empty=empty, noun="call", shrinks="outcome",
+        detail=lambda row: row["reason"] or "",
+    )  # fmt: skip
 
 
 @click.group(invoke_without_command=True)
@@ -41,7 +51,9 @@ def _outcome(row: Any) -> str:
 def unrated(context: click.Context, limit: int | None, as_json: bool) -> None:
     """Show calls that could not be rated, each with its reason.
 
-    The oldest is first. Example: ringfence unrated list --limit 20
+    The oldest is first. `unrated replay` and `explain call` take the digits in front.
+
+    Example: ringfence unrated list --limit 20
     """
     if context.invoked_subcommand is None:
         _show_unrated(limit, as_json)
@@ -60,13 +72,20 @@ def list_unrated(limit: int | None, as_json: bool) -> None:
 
 def _show_unrated(limit: int | None, as_json: bool) -> None:
     columns = (
+        short_id("call", "call_id"),
         moment("queued", "queued_at"),
         titled("server", "server_id"),
-        field("tenant"),
         titled("seconds", "billsec"),
         field("reason"),
-        ("call", lambda row: str(row["call_id"])[:8]),
     )
     rows = api_client().listing("/unrated", limit)
     empty = "No call waits to be rated."
-    show_rows(rows, columns, as_json=as_json, empty=empty, noun="call")
+    show_rows(
+        rows, columns, as_json=as_json, empty=empty, noun="call", shrinks="server",
+        detail=_unrated_where,
+    )  # fmt: skip
+
+
+def _unrated_where(row: Any) -> str:
+    """The line below a call: its tenant, and what is wrong in particular."""
+    return ": ".join(part for part in (row["tenant"], row["detail"]) if part)

@@ -16,6 +16,7 @@ from ringfence_cli.tables import (
     limit_option,
     output_options,
     print_json,
+    short_id,
     show_facts,
     show_rows,
     titled,
@@ -48,7 +49,7 @@ def mails(
         return
     wanted = "in doubt" if state == "in-doubt" else state
     columns = (
-        ("id", lambda row: str(row["notice_id"])),
+        short_id("id", "notice_id"),
         instant("owed", "created_at"),
         titled("client", "account_id"),
         field("template"),
@@ -78,7 +79,9 @@ def _what(row: Mapping[str, Any]) -> str:
 def show_mail(notice_id: str, html: bool, as_json: bool) -> None:
     """Show one mail: its state, the reason, and the words as they were sent.
 
-    Example: ringfence mails show 5c1f1c50-2f84-5a3b-9d7a-2b6f2a3c4d5e
+    ID is the mail's id, or its first digits as `ringfence mails` lists them.
+
+    Example: ringfence mails show 5c1f1c50
     """
     found = dict(api_client().get(path_of("notices", notice_id)))
     if as_json:
@@ -103,8 +106,9 @@ def _clean(text: str) -> str:
 def resend(notice_id: str, reason: str | None, as_json: bool) -> None:
     """Send a mail again that is in doubt, or that failed, if it is still true.
 
-    A client may read a mail in doubt twice then.
-    Example: ringfence mails resend 5c1f1c50-2f84-5a3b-9d7a-2b6f2a3c4d5e --reason "not received"
+    A client may read a mail in doubt twice then. ID is as in `ringfence mails`.
+
+    Example: ringfence mails resend 5c1f1c50 --reason "not received"
     """
     api = api_client()
     accepted = api.send("POST", path_of("notices", notice_id, "resend"), json=given(reason=reason))

@@ -7,11 +7,20 @@ from typing import Any
 import click
 
 from ringfence_cli.connection import ApiClient, api_client, fail, path_of
-from ringfence_cli.tables import output_options, plural, print_json, show_rows, titled
+from ringfence_cli.tables import (
+    output_options,
+    plural,
+    print_json,
+    print_sentence,
+    short_id,
+    show_rows,
+    titled,
+)
 from ringfence_contracts.money import format_micro
 
 EXIT_NOT_ALL = 1
 _AT_ONCE = 500
+_LEAST_DIGITS = 4
 _SENT = (
     "payment_id", "account_id", "kind", "amount", "currency", "reference", "received_at", "refunds"
 )  # fmt: skip
@@ -37,9 +46,9 @@ def claim(
 ) -> None:
     """Enter payments in accounts under their own ids, so that they are posted.
 
-    For payments that `ringfence payments unclaimed` lists. After accounts was restored from a
-    backup, --from-topic finds all that it lost. Anybody with write access can put a payment
-    there: compare count and sums with your books before you agree.
+    For payments that `ringfence payments unclaimed` lists, by the digits in front. After accounts
+    was restored from a backup, --from-topic finds all that it lost. Anybody with write access can
+    put a payment there: compare count and sums with your books before you agree.
 
     Example: ringfence payments claim --from-topic --reason "restored from last night"
     """
@@ -66,13 +75,22 @@ def _waiting(api: ApiClient, ids: Sequence[str], everything: bool) -> list[Payme
     rows = {str(row["payment_id"]): row for row in api.listing("/payments/unclaimed").rows}
     if everything:
         return list(rows.values())
-    unknown = [each for each in ids if each not in rows]
+    found = {each: [known for known in rows if _begins(known, each)] for each in ids}
+    unknown = [each for each, candidates in found.items() if not candidates]
     if unknown:
         fail(
             f"not waiting to be claimed: {', '.join(unknown)}."
             " `ringfence payments unclaimed` lists those that are."
         )
-    return [rows[each] for each in dict.fromkeys(ids)]
+    for each, candidates in found.items():
+        if len(candidates) > 1:
+            fail(f"{each}: several begin like that, type more: {', '.join(sorted(candidates))}")
+    return [rows[known] for known in dict.fromkeys(each for (each,) in found.values())]
+
+
+def _begins(payment_id: str, typed: str) -> bool:
+    digits = typed.lower().replace("-", "")
+    return len(digits) >= _LEAST_DIGITS and payment_id.replace("-", "").startswith(digits)
 
 
 def _of_the_topic(api: ApiClient, bootstrap: str | None) -> list[PaymentFields]:
@@ -140,7 +158,8 @@ def _show(
         entered = {str(item["payment_id"]) for item in items if item["outcome"] == "claimed"}
         claimed = [each for each in found if str(each["payment_id"]) in entered]
         sums = f", {_sums(claimed)}" if claimed else ""
-        click.echo(f"{plural(outcomes['claimed'], 'payment')} entered{sums}.")
+        posted = ": rating posts them within seconds" if claimed else ""
+        print_sentence(f"{plural(outcomes['claimed'], 'payment')} entered{sums}{posted}.")
         if outcomes["known"]:
             click.echo(f"{plural(outcomes['known'], 'payment')} known already.")
         _show_refused([item for item in items if item["outcome"] == "refused"], found)
@@ -154,7 +173,7 @@ def _show_refused(refused: Sequence[Mapping[str, Any]], found: Sequence[PaymentF
     payments = {str(each["payment_id"]): each for each in found}
     rows = [{**payments[str(item["payment_id"])], **item} for item in refused]
     columns = (
-        titled("refused", "payment_id"),
+        short_id("refused", "payment_id"),
         titled("account", "account_id"),
         titled("amount", "amount"),
         titled("cur", "currency"),

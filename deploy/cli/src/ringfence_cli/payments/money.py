@@ -10,6 +10,7 @@ from ringfence_cli.tables import (
     output_options,
     print_json,
     print_sentence,
+    short_id,
     show_rows,
     show_warnings,
     titled,
@@ -24,15 +25,17 @@ from ringfence_cli.times import parse_instant, sentence
 def ledger(account: str, limit: int, as_json: bool) -> None:
     """Show ACCOUNT's ledger, the newest entry first.
 
+    `ringfence explain call` takes the digits of a charge in front.
+
     Example: ringfence ledger acme-1001 --limit 20
     """
     columns = (
+        short_id("entry", "entry_id"),
         field("version"),
         moment("posted", "posted_at"),
         field("kind"),
         field("amount"),
         titled("balance", "balance_after"),
-        ("entry", lambda row: str(row["entry_id"])[:8]),
     )
     rows = api_client().listing(path_of("clients", account, "ledger"), limit)
     empty = f"Nothing was posted to {account} yet."
@@ -63,6 +66,6 @@ def outstanding(
     kept = f"{answer['outstanding']} {answer['currency']}"
     read = f", as of {sentence(answer['outstanding_as_of'])}" if answer["outstanding_as_of"] else ""
     if answer["applied"]:
-        print_sentence(f"{account} owes {kept} on unpaid invoices{read}.")
+        print_sentence(f"{account} owes {kept} on unpaid invoices{read}; {answer['what_happens']}.")
     else:
         print_sentence(f"Nothing changed: {kept}{read} is newer than what was given.")

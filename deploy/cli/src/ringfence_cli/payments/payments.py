@@ -6,8 +6,9 @@ import click
 
 from ringfence_cli.connection import api_client, path_of
 from ringfence_cli.payments.claims import claim
-from ringfence_cli.payments.posting import PaymentWatch
+from ringfence_cli.payments.posting import PaymentWatch, post
 from ringfence_cli.tables import (
+    SHORT_ID,
     field,
     instant,
     limit_option,
@@ -15,8 +16,8 @@ from ringfence_cli.tables import (
     output_options,
     print_json,
     print_sentence,
+    short_id,
     show_rows,
-    show_warnings,
     titled,
 )
 
@@ -34,11 +35,14 @@ payments.add_command(claim)
 @limit_option()
 @output_options
 def list_payments(account: str, limit: int | None, as_json: bool) -> None:
-    """List the payments of ACCOUNT, the newest first; below each its id, by whom, and for what.
+    """List the payments of ACCOUNT, the newest first; below each by whom, its key, and for what.
+
+    `ringfence payments refund` takes the digits in front.
 
     Example: ringfence payments list acme-1001 --limit 10
     """
     columns = (
+        short_id("payment", "payment_id"),
         moment("received", "received_at"),
         ("kind", lambda row: "refund" if row.get("refunds") else row["kind"]),
         field("amount"),
@@ -58,11 +62,13 @@ def list_payments(account: str, limit: int | None, as_json: bool) -> None:
 
 
 def _more(row: Any) -> str:
-    parts = [f"{row['payment_id']} by {row['received_by']}"]
+    parts = [f"by {row['received_by']}"]
+    if row["idempotency_key"]:
+        parts.append(f"key {row['idempotency_key']}")
     if row["reference"]:
         parts.append(str(row["reference"]))
     if row.get("refunds"):
-        parts.append(f"refunds {row['refunds']}")
+        parts.append(f"refunds {row['refunds'][:SHORT_ID]}")
     return ", ".join(parts)
 
 
@@ -76,25 +82,21 @@ def _more(row: Any) -> str:
 def refund(
     account: str, payment: str, amount: str, key: str, reference: str, as_json: bool
 ) -> None:
-    """Take AMOUNT of a payment back: PAYMENT is its id or its key. Never more than was paid.
+    """Take AMOUNT of a payment back, never more than was paid.
+
+    PAYMENT is its key, its id, or the first digits of that as `ringfence payments list` has them.
 
     Example: ringfence payments refund acme-1001 receipt-4711 5.00 --key refund-4711
     """
     api = api_client()
     watch = PaymentWatch(api, account)
-    answer = api.send(
-        "POST",
-        path_of("clients", account, "payments"),
-        json={"amount": amount, "kind": "refund", "payment": payment, "reference": reference},
-        headers={"Idempotency-Key": key},
-    )
-    show_warnings(answer)
-    found = watch.until_posted(answer["payment_id"])
+    body = {"amount": amount, "kind": "refund", "payment": payment, "reference": reference}
+    posted = post(api, account, body, key)
+    found = watch.until_posted(posted.payment["payment_id"])
     if as_json:
-        print_json({**answer, **found.as_json()})
+        print_json({**posted.payment, **found.as_json()})
     else:
-        money = f"{answer['amount']} {answer['currency']}"
-        print_sentence(f"{money} {found.sentence(account, answer['currency'])}")
+        print_sentence(posted.sentence(found))
 
 
 @payments.command("unclaimed")
@@ -102,15 +104,18 @@ def refund(
 def unclaimed(as_json: bool) -> None:
     """List payments that arrived at rating and that accounts does not hold: none is posted.
 
+    `ringfence payments claim` enters them; it takes the digits in front.
+
     Example: ringfence payments unclaimed
     """
     columns = (
+        short_id("payment", "payment_id"),
         titled("account", "account_id"),
         field("kind"),
         field("amount"),
         titled("cur", "currency"),
         instant("received", "received_at"),
-        instant("waits since", "since"),
+        instant("waiting", "since"),
     )
     show_rows(
         api_client().listing("/payments/unclaimed"),
@@ -118,6 +123,6 @@ def unclaimed(as_json: bool) -> None:
         as_json=as_json,
         empty="No payment waits to be claimed.",
         noun="payment",
-        detail=lambda row: f"{row['payment_id']}: {row.get('claim_problem') or row['reason']}",
-        shrinks="kind",
+        detail=lambda row: str(row.get("claim_problem") or row["reason"]),
+        shrinks="account",
     )

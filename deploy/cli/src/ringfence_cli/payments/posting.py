@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ringfence_cli.connection import ApiClient, path_of
+from ringfence_cli.tables import show_warnings
+from ringfence_cli.times import sentence
 
 WAIT_S = 10.0
 _LOOK_EVERY_S = 0.1
@@ -16,15 +18,6 @@ class PostingResult(NamedTuple):
     balance: str | None
     services: list[str]
 
-    def sentence(self, account: str, currency: str) -> str:
-        """The result as text that follows the amount."""
-        if self.balance is None:
-            return (
-                f"accepted for {account}, not posted after {WAIT_S:.0f} s: it is posted when"
-                f" rating runs again. `ringfence ledger {account}` shows it."
-            )
-        return f"posted to {account}. New balance: {self.balance} {currency}."
-
     def as_json(self) -> dict[str, Any]:
         """The result as JSON fields."""
         return {
@@ -32,6 +25,51 @@ class PostingResult(NamedTuple):
             "balance_after": self.balance,
             "switched": self.services,
         }
+
+
+class PostedPayment(NamedTuple):
+    """A payment as the API took it; not `new`: it was taken before, under the same key."""
+
+    payment: Mapping[str, Any]
+    new: bool
+
+    @property
+    def money(self) -> str:
+        """The amount with its currency."""
+        return f"{self.payment['amount']} {self.payment['currency']}"
+
+    def sentence(self, found: PostingResult) -> str:
+        """What became of it."""
+        account, unit = self.payment["account_id"], self.payment["currency"]
+        if found.balance is None:
+            return (
+                f"{self.accepted()[:-1]}, not posted after {WAIT_S:.0f} s: it is posted when"
+                f" rating runs again. `ringfence ledger {account}` shows it."
+            )
+        if self.new:
+            return f"{self.money} posted to {account}. New balance: {found.balance} {unit}."
+        return f"{self._before('posted')} The balance after it was {found.balance} {unit}."
+
+    def accepted(self) -> str:
+        """That it is accepted, where its posting is not awaited."""
+        if self.new:
+            return f"{self.money} accepted for {self.payment['account_id']}."
+        return self._before("accepted")
+
+    def _before(self, what: str) -> str:
+        key, at = self.payment["idempotency_key"], sentence(self.payment["received_at"])
+        return (
+            f"Nothing was {what} again: {self.money} was {what} to {self.payment['account_id']}"
+            f" under key {key} already, at {at}."
+        )
+
+
+def post(api: ApiClient, account: str, body: Mapping[str, Any], key: str) -> PostedPayment:
+    """Post a payment under a key. Ends the command if it is refused."""
+    path, headers = path_of("clients", account, "payments"), {"Idempotency-Key": key}
+    payment, new = api.send_new("POST", path, json=body, headers=headers)
+    show_warnings(payment)
+    return PostedPayment(payment, new)
 
 
 class PaymentWatch:

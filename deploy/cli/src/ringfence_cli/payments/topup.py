@@ -8,12 +8,12 @@ from uuid import uuid4
 import click
 
 from ringfence_cli.connection import ApiClient, ApiRefusal, api_client, path_of
-from ringfence_cli.payments.posting import PaymentWatch
-from ringfence_cli.tables import output_options, print_json, print_sentence, show_warnings
+from ringfence_cli.payments.posting import PaymentWatch, post
+from ringfence_cli.tables import output_options, print_json, print_sentence
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.money import parse_micro
 
-_TWICE_S = 60
+_TWICE_S = 120
 _LOOKED_AT = 20
 
 
@@ -41,35 +41,33 @@ def topup(
     kind = "adjustment" if adjustment else "top-up"
     api = api_client()
     if key is None:
-        _warn_of_twice(api, account, kind, amount)
+        _warn_of_twice(api, account, (kind, amount, reference))
         key = str(uuid4())
         click.echo(f"key {key} (to repeat after a failure: --key)", err=True)
     watch = PaymentWatch(api, account)
-    answer = api.send(
-        "POST",
-        path_of("clients", account, "payments"),
-        json={"amount": amount, "reference": reference, "kind": kind},
-        headers={"Idempotency-Key": key},
-    )
-    show_warnings(answer)
-    money = f"{answer['amount']} {answer['currency']}"
+    body = {"amount": amount, "reference": reference, "kind": kind}
+    posted = post(api, account, body, key)
     if no_wait:
         if as_json:
-            print_json(answer)
+            print_json(posted.payment)
         else:
-            click.echo(f"{money} accepted for {account}.")
+            print_sentence(posted.accepted())
         return
-    found = watch.until_posted(answer["payment_id"])
+    found = watch.until_posted(posted.payment["payment_id"])
     if as_json:
-        print_json({**answer, **found.as_json()})
+        print_json({**posted.payment, **found.as_json()})
         return
-    print_sentence(f"{money} {found.sentence(account, answer['currency'])}")
+    print_sentence(posted.sentence(found))
     for line in found.services:
         print_sentence(line)
 
 
-def _warn_of_twice(api: ApiClient, account: str, kind: str, amount: str) -> None:
-    """Warn where the same amount was posted within a minute: it may be typed twice."""
+def _warn_of_twice(api: ApiClient, account: str, typed: tuple[str, str, str]) -> None:
+    """Ask, or warn where nobody can be asked, if the same was posted moments ago.
+
+    `typed` is kind, amount and reference. It may be typed twice by mistake.
+    """
+    kind, amount, reference = typed
     try:
         micro = parse_micro(amount)
     except BadInput:
@@ -79,16 +77,21 @@ def _warn_of_twice(api: ApiClient, account: str, kind: str, amount: str) -> None
     if isinstance(found, ApiRefusal):
         return
     for row in found["items"]:
-        same = (row["kind"], row["amount_micro"]) == (kind, micro)
+        same = (row["kind"], row["amount_micro"], row["reference"]) == (kind, micro, reference)
         if same and not row["claimed_by"] and _age_s(row) < _TWICE_S:
-            print_sentence(
-                f"warning: the same amount was posted {_age_s(row):.0f} s ago"
-                f" (key {row['idempotency_key']}); to post it once, use --key",
-                err=True,
-            )
-            if sys.stdin.isatty():
-                click.confirm("Post it again?", abort=True, err=True)
+            _ask_or_warn(row)
             return
+
+
+def _ask_or_warn(row: dict[str, Any]) -> None:
+    was = (
+        f"{row['amount']} {row['currency']} was posted {_age_s(row):.0f} s ago"
+        f" under key {row['idempotency_key']}"
+    )
+    if sys.stdin.isatty():
+        click.confirm(f"{was}; post again?", abort=True, err=True)
+    else:
+        print_sentence(f"warning: {was}; it is posted again. With --key it is not.", err=True)
 
 
 def _age_s(row: dict[str, Any]) -> float:

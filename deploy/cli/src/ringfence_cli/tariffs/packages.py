@@ -3,7 +3,14 @@
 import click
 
 from ringfence_cli.connection import api_client, fail, path_of
-from ringfence_cli.tables import output_options, show_facts, show_rows, titled
+from ringfence_cli.tables import (
+    output_options,
+    plural,
+    print_sentence,
+    show_facts,
+    show_rows,
+    titled,
+)
 from ringfence_contracts.events.account import Package
 
 _LISTS = ("hide", "not_billed")
@@ -68,4 +75,13 @@ def set_package(package_id: str, changes: tuple[str, ...], as_json: bool) -> Non
         body[name] = [part for part in value.split(",") if part] if name in _LISTS else value
     body = {name: value for name, value in body.items() if value not in ("", None)}
     answer = api.send("PUT", path_of("packages", package_id), json=body)
-    show_facts(answer, as_json=as_json)
+    show_facts(answer, as_json=as_json, skip=("accounts_told",))
+    if not as_json:
+        told = answer["accounts_told"]
+        clients = plural(told, "client")
+        effect = (
+            f"in force for the calls of {clients} from now on"
+            if told
+            else "saved; it changes nothing for any client now"
+        )
+        print_sentence(f"{package_id}: {effect}")

@@ -11,6 +11,7 @@ from ringfence_cli.tables import (
     limit_option,
     output_options,
     print_json,
+    print_sentence,
     show_facts,
     show_rows,
     show_warnings,
@@ -69,6 +70,13 @@ def show_version(answer: Mapping[str, Any], *, as_json: bool) -> None:
         click.echo("Nothing to do: these rows are in force from then on already.")
     shown = {name: answer[name] for name in _SHOWN if answer[name] is not None}
     show_facts(shown, as_json=False)
+    if answer["dry_run"]:
+        click.echo("Nothing was written: this was --dry-run.")
+    elif answer["new"]:
+        print_sentence(
+            f"{answer['tariff_id']}: calls from {sentence(answer['effective_from'])} on are"
+            f" rated by version {answer['version_id']}; `ringfence tariff rollback` undoes it"
+        )
 
 
 def confirm(answer: Mapping[str, Any]) -> None:

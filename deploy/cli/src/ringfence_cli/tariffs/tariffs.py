@@ -148,3 +148,5 @@ def map_columns(tariff_id: str, pairs: tuple[str, ...], as_json: bool) -> None:
         return
     rows = [{"field": name, "column": column} for name, column in columns.items()]
     show_rows(rows, (field("field"), field("column")), as_json=False, empty="")
+    if pairs:
+        click.echo(f"The next import of {tariff_id} reads its file by these names.")
