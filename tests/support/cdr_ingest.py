@@ -12,11 +12,13 @@ from aiokafka import AIOKafkaConsumer
 
 from cdr_ingest.service import run
 from cdr_ingest.settings import Settings
+from cdr_ingest.sources.source import ListedRecord, ListedRow, SourceRecord
 from ringfence.observe.health import Health
 from ringfence_contracts.records import Received
 from ringfence_contracts.topics import (
     BY_NAME,
     CALL_COMPLETED,
+    CALL_UNCONFIRMED,
     INGEST_DEAD_LETTERS,
     SOURCE_FAILED,
     SOURCE_GAP_FOUND,
@@ -25,7 +27,16 @@ from ringfence_contracts.topics import (
 )
 
 HEARD = [
-    *(t.name for t in (CALL_COMPLETED, SOURCE_FAILED, SOURCE_RECOVERED, SOURCE_GAP_FOUND)),
+    *(
+        t.name
+        for t in (
+            CALL_COMPLETED,
+            CALL_UNCONFIRMED,
+            SOURCE_FAILED,
+            SOURCE_RECOVERED,
+            SOURCE_GAP_FOUND,
+        )
+    ),
     INGEST_DEAD_LETTERS,
 ]
 
@@ -124,6 +135,11 @@ def _toml(value: object) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(v) for v in value) + "]"
     return str(value) if isinstance(value, int | float) else f'"{value}"'
+
+
+def reading_of(record: ListedRecord) -> SourceRecord:
+    """What a row seems to be, whether it is confirmed or not."""
+    return record.reading if isinstance(record, ListedRow) else record
 
 
 async def rows(dsn: str, query: str, *arguments: object) -> list[asyncpg.Record]:

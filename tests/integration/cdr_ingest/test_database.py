@@ -17,6 +17,7 @@ from ringfence_contracts.errors import BadInput, Retry
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.ids import call_id
 from ringfence_pbx.errors import Refused
+from tests.support.cdr_ingest import reading_of
 from tests.support.fusionpbx import FIXTURES, MCON, NOON, RUCKEN
 from tests.support.fusionpbx_database import CallsDatabase, calls_database
 from tests.support.narrow import expect
@@ -45,7 +46,7 @@ async def records(
     source: Source, lane: str = ALL_TENANTS, window: tuple[int, int] = DAY
 ) -> list[CallCompleted | BLeg | BadRow]:
     async with aclosing(source.records(lane, *window)) as found:
-        return [record async for record in found]
+        return [reading_of(record) async for record in found]
 
 
 def by_id(

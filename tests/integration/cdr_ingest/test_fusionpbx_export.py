@@ -16,6 +16,7 @@ from ringfence_contracts.events.call import CallCompleted
 from ringfence_pbx.errors import Refused
 from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
+from tests.support.cdr_ingest import reading_of
 from tests.support.fusionpbx import (
     FIXTURES,
     MCON,
@@ -48,12 +49,12 @@ async def records(
     source: FusionPbxSource, feed: str = ALL_TENANTS, window: tuple[int, int] = DAY
 ) -> list[Record]:
     async with aclosing(source.records(feed, *window)) as found:
-        return [record async for record in found]
+        return [reading_of(record) async for record in found]
 
 
 async def collect(source: FusionPbxSource, found: list[Record]) -> None:
     async for record in source.records(ALL_TENANTS, *DAY):
-        found.append(record)
+        found.append(reading_of(record))
 
 
 @pytest.fixture
@@ -257,11 +258,11 @@ async def test_the_complete_rows_of_an_incomplete_body_are_yielded_before_the_fa
 ) -> None:
     body = (FIXTURES / "export-all-tenants.csv").read_bytes()
     pbx.site.export_bodies[""] = body[:-400]
-    found = []
+    found: list[Record] = []
 
     async def read() -> None:
         async for record in source.records(ALL_TENANTS, *DAY):
-            found.append(record)
+            found.append(reading_of(record))
 
     with pytest.raises(Retry, match="broke off"):
         await read()

@@ -25,6 +25,7 @@ from ringfence_simulators.freeswitch.channel import b_leg, channel_of
 from ringfence_simulators.freeswitch.document import json_document, xml_document
 from ringfence_simulators.freeswitch.module import CdrModule, ModuleSettings, report_at_rate
 from ringfence_testing.wait import until
+from tests.support.cdr_ingest import reading_of
 from tests.support.fusionpbx import MCON, NOON, server_of, simulated
 from tests.support.fusionpbx import outbound as placed
 from tests.support.narrow import expect
@@ -94,7 +95,7 @@ async def test_a_call_that_is_polled_and_posted_is_published_once(
     async with simulated(monkeypatch) as pbx, receiving(kafka_bootstrap, database) as receiver:
         row = pbx.pbx.place(placed(start_epoch=int(NOON) - 600))
         source = FusionPbxSource(receiver.server_id, server_of(pbx.url))
-        pulled = [r async for r in source.records(ALL_TENANTS, 1, int(NOON))]
+        pulled = [reading_of(r) async for r in source.records(ALL_TENANTS, 1, int(NOON))]
         await source.aclose()
         async with module_at(receiver, "xml") as module:
             assert await module.report(channel_of(row))

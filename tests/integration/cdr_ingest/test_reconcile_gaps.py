@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from cdr_ingest.confirmation.confirmer import RowConfirmer
+from cdr_ingest.confirmation.store import UnconfirmedStore
 from cdr_ingest.fusionpbx.export import FusionPbxSource
 from cdr_ingest.ingest import Ingester
 from cdr_ingest.polling.cooldown import Cooldown
@@ -103,11 +105,12 @@ async def opened(
     ):
         source = FusionPbxSource(server_id, server_of(simulator.url))
         store, health = IngestStore(pool), Health()
+        ingester, waiting = Ingester(store=store, publisher=publisher), UnconfirmedStore(pool)
         feed = Feed(
             name=ALL_TENANTS,
             source=source,
             polled_source=source,
-            ingester=Ingester(store=store, publisher=publisher),
+            ingester=ingester,
             store=store,
             clock=clock,
             lookback=LOOKBACK,
@@ -115,6 +118,9 @@ async def opened(
             record_timeout_s=60,
             batch_records=3,
             cooldown=Cooldown(),
+            confirmer=RowConfirmer(
+                source, ALL_TENANTS, ingester=ingester, store=waiting, clock=clock
+            ),
         )
         outages = OutageWatch(server_id, feed.name, store=OutageStore(pool), clock=clock)
         poller = Poller(feed, outages=outages, progress=health.loop("poller"))
@@ -275,11 +281,11 @@ async def test_a_large_gap_is_closed_in_several_rounds(
     assert [gap.missing for gap in await polled.gaps()] == [10, 6, 2]
 
 
-async def test_unreadable_rows_become_dead_letters_and_are_not_counted(polled: PolledFeed) -> None:
+async def test_unreadable_rows_wait_and_are_not_counted(polled: PolledFeed) -> None:
     polled.place(direction="sideways", shown_after_s=3 * HOUR_S)
     await polled.poll_for(6 * HOUR_S)
     await polled.count_all()
     assert await polled.gaps() == []
     assert await polled.report() == (0, 0, 0, True)
-    dead = await rows(polled.dsn, "select 1 from cdr_ingest.record where disposition = 'dead'")
-    assert len(dead) == 1
+    waiting = await rows(polled.dsn, "select reason, billsec from report.unconfirmed_row")
+    assert [tuple(row) for row in waiting] == [("unreadable", 60)]

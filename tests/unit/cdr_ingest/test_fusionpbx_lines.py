@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence_pbx.fusionpbx.lines import MAX_LINE_BYTES, split_lines
+from ringfence_pbx.fusionpbx.exports.lines import MAX_LINE_BYTES, split_lines
 
 
 async def chunked(pieces: list[bytes]) -> AsyncIterator[Any]:

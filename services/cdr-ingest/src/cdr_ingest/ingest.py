@@ -57,6 +57,12 @@ class Ingester:
                 del self._in_progress[key]
             done.set_result(None)
 
+    async def known_ids(self, record_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of the ids whose records were ingested before."""
+        recent = {key for key in record_ids if key in self._recent}
+        others = [key for key in record_ids if key not in recent]
+        return recent | (await self._store.accepted_ids(others) if others else set())
+
     def _unseen(self, records: Sequence[SourceRecord]) -> dict[UUID, SourceRecord]:
         by_id = {record_id(record): record for record in records}
         return {key: record for key, record in by_id.items() if key not in self._recent}

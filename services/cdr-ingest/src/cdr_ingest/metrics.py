@@ -5,6 +5,11 @@ from prometheus_client import Counter, Gauge, Histogram
 RECORDS = Counter(
     "ringfence_ingest_records_total", "Records accepted from a source.", ["server", "disposition"]
 )
+UNCONFIRMED = Counter(
+    "ringfence_ingest_unconfirmed_rows_total",
+    "Rows that their source listed and did not confirm; they wait in the unrated queue.",
+    ["server", "reason"],
+)
 FAILURES = Counter("ringfence_ingest_failures_total", "Polls that failed.", ["server", "lane"])
 NEWEST_CALL = Gauge(
     "ringfence_ingest_newest_call_seconds", "Start of the newest call seen, epoch.", ["server"]

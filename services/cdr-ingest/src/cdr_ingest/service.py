@@ -2,7 +2,9 @@
 
 FusionPBX  ─▶ poll a window of calls ─▶ read rows ─┬─▶ new call   ─▶ call.completed
 Vodia      ─▶ page the list until all is known     ├─▶ unreadable ─▶ dead-letter topic
-(one feed for each tenant, or one for all)         └─▶ saved as accepted; the cursor moves
+(one feed for each tenant, or one for all)         ├─▶ a FusionPBX's row that it does not confirm
+                                                   │   ─▶ call.unconfirmed (by the outbox)
+                                                   └─▶ saved as accepted; the cursor moves
            ─▶ list an hour again ─▶ a call is missing ─▶ source.gap-found; it is ingested
            ─▶ polls fail ─▶ source.failed; they succeed again ─▶ source.recovered (by the outbox)
 Les.net    ─▶ fetch a CDR file if it changed ─▶ its format fits ─▶ ingested; else refused whole
@@ -18,6 +20,8 @@ import structlog
 
 from cdr_ingest.anti_entropy.pruning import CallPruning
 from cdr_ingest.anti_entropy.store import PublishedCallStore, owner
+from cdr_ingest.confirmation.retry_loop import ConfirmationLoop
+from cdr_ingest.confirmation.store import UnconfirmedStore
 from cdr_ingest.examination.wiring import open_examinations
 from cdr_ingest.ingest import Ingester
 from cdr_ingest.lesnet.wiring import open_lesnet
@@ -30,7 +34,14 @@ from cdr_ingest.reconciliation.store import ReconcileStore
 from cdr_ingest.settings import Settings
 from cdr_ingest.sources.source import Source
 from cdr_ingest.store import IngestStore
-from cdr_ingest.wiring import PolledServer, feeds_of, open_sources, poller_of, reconciler_of
+from cdr_ingest.wiring import (
+    PolledServer,
+    confirmation_of,
+    feeds_of,
+    open_sources,
+    poller_of,
+    reconciler_of,
+)
 from ringfence.anti_entropy.wiring import anti_entropy_of
 from ringfence.clock import SystemClock
 from ringfence.kafka.publisher import open_publisher
@@ -101,12 +112,22 @@ def feed_loops_of(
     ingester: Ingester,
     pool: Pool,
     health: Health,
-) -> Iterator[Poller | Reconciler]:
-    """The poller and the reconciler of each feed of a server."""
-    outages, hours = OutageStore(pool), ReconcileStore(pool)
-    for feed in feeds_of(source, server, settings, ingester=ingester, store=IngestStore(pool)):
+) -> Iterator[Poller | Reconciler | ConfirmationLoop]:
+    """The loops of each feed of a server: polling, reconciliation, confirmation of its rows."""
+    outages, hours, unconfirmed = OutageStore(pool), ReconcileStore(pool), UnconfirmedStore(pool)
+    feeds = feeds_of(
+        source,
+        server,
+        settings,
+        ingester=ingester,
+        store=IngestStore(pool),
+        unconfirmed=unconfirmed,
+    )
+    for feed in feeds:
         yield poller_of(feed, server, outages, health)
         yield reconciler_of(feed, hours, health)
+        if (confirmation := confirmation_of(feed, unconfirmed, health)) is not None:
+            yield confirmation
 
 
 def receivers_of(

@@ -3,6 +3,10 @@
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from cdr_ingest.confirmation.confirmer import RowConfirmer
+from cdr_ingest.confirmation.confirms import BelievesAll, Confirms
+from cdr_ingest.confirmation.retry_loop import ConfirmationLoop
+from cdr_ingest.confirmation.store import UnconfirmedStore
 from cdr_ingest.fusionpbx.database import FusionPbxDatabaseSource
 from cdr_ingest.fusionpbx.export import FusionPbxSource
 from cdr_ingest.ingest import Ingester
@@ -66,6 +70,7 @@ def feeds_of(
     *,
     ingester: Ingester,
     store: IngestStore,
+    unconfirmed: UnconfirmedStore,
 ) -> Iterator[Feed]:
     """The feeds of a server: one for all tenants, or one for each. They fail independently."""
     in_database = isinstance(source, FusionPbxDatabaseSource)
@@ -95,7 +100,17 @@ def feeds_of(
             record_timeout_s=10 * server.timeout_s,
             batch_records=settings.cdr_ingest_batch_records,
             cooldown=cooldown,
+            confirmer=_confirmer_of(source, name, ingester, unconfirmed),
         )
+
+
+def _confirmer_of(
+    source: Source, feed: str, ingester: Ingester, store: UnconfirmedStore
+) -> Confirms:
+    """FusionPBX's rows are confirmed where necessary; the records of other sources are believed."""
+    if isinstance(source, FusionPbxSource | FusionPbxDatabaseSource):
+        return RowConfirmer(source, feed, ingester=ingester, store=store, clock=SystemClock())
+    return BelievesAll()
 
 
 def _feed_names(server: PolledServer) -> tuple[str, ...]:
@@ -122,6 +137,15 @@ def poller_of(feed: Feed, server: PolledServer, outages: OutageStore, health: He
         progress=health.loop(f"{feed.server_id} {feed.name}", stall_s=stall_s),
         retention=_retention_of(feed, server),
     )
+
+
+def confirmation_of(feed: Feed, store: UnconfirmedStore, health: Health) -> ConfirmationLoop | None:
+    """The loop that asks again for rows that wait; None for a source whose records are believed."""
+    if not isinstance(feed.confirmer, RowConfirmer):
+        return None
+    name = f"{feed.server_id} {feed.name} confirmation"
+    progress = health.loop(name, stall_s=STALL_S + feed.record_timeout_s)
+    return ConfirmationLoop(feed, feed.confirmer, store=store, progress=progress)
 
 
 def reconciler_of(feed: Feed, hours: ReconcileStore, health: Health) -> Reconciler:

@@ -40,7 +40,9 @@ from rating.reference_loader import ReferenceLoader
 from rating.settings import Settings
 from rating.store import BatchTransaction, EntryExists, RatingStore
 from rating.unrated.replayer import Replayer
+from rating.unrated.rows import row_runner
 from rating.unrated.store import ReplayStore
+from rating.unrated.store_rows import QueuedRows
 from ringfence.anti_entropy.wiring import anti_entropy_of
 from ringfence.clock import Clock, SystemClock
 from ringfence.kafka.batch import BatchRunner
@@ -385,6 +387,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         counts = CountLoop(
             MoneyCounts(MoneyStore(pool)).count, progress=health.loop("money-counts")
         )
+        rows = row_runner(QueuedRows(pool), publisher, bootstrap, health, SystemClock())
         again = anti_entropy_of(OWNER, settings, pool, publisher, health)
-        loops = (runner, failures, replayer, claims, relay, audit, counts, again)
+        loops = (runner, rows, failures, replayer, claims, relay, audit, counts, again)
         await run_together(stop, *(loop.run for loop in loops), *jobs)

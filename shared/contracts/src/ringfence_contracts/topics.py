@@ -16,7 +16,12 @@ from ringfence_contracts.events.balance import (
     BalanceRestored,
     BalanceZero,
 )
-from ringfence_contracts.events.call import CallCompleted, CallRated, CallUnrated
+from ringfence_contracts.events.call import (
+    CallCompleted,
+    CallRated,
+    CallUnconfirmed,
+    CallUnrated,
+)
 from ringfence_contracts.events.model import EventData
 from ringfence_contracts.events.notice import NoticeFailed, NoticeSent
 from ringfence_contracts.events.operator import OperatorRequested
@@ -48,6 +53,9 @@ class Topic:
 
 CALL_COMPLETED = Topic(
     "call.completed.v1", CallCompleted, "cdr-ingest", ("rating",), keyed_by="server_id:tenant"
+)
+CALL_UNCONFIRMED = Topic(
+    "call.unconfirmed.v1", CallUnconfirmed, "cdr-ingest", ("rating",), keyed_by="server_id:tenant"
 )
 CALL_RATED = Topic("call.rated.v1", CallRated, "rating")
 CALL_UNRATED = Topic("call.unrated.v1", CallUnrated, "rating", keyed_by="server_id:tenant")
@@ -109,6 +117,7 @@ SOURCE_GAP_FOUND = Topic(
 
 ALL_TOPICS: tuple[Topic, ...] = (
     CALL_COMPLETED,
+    CALL_UNCONFIRMED,
     CALL_RATED,
     CALL_UNRATED,
     BALANCE_CHANGED,

@@ -86,11 +86,13 @@ class FusionPbxServer(Server):
     domain that the key belongs to. Without it, each of `tenants` is read under its own host name.
     `way` is how calls are read: by the CSV export, or from the PBX's own PostgreSQL at `dsn`. Calls
     are polled every `poll_s` while they arrive, and up to every `poll_rest_s` on a quiet feed
-    (default: three times `poll_s`).
+    (default: three times `poll_s`). `export_secret` is the secret with which the PBX's database
+    signs the rows of the export; without it each new row is confirmed by a request of its own.
     """
 
     kind: Literal["fusionpbx"]
     api_key: SecretRef
+    export_secret: SecretRef | None = None
     host: str | None = None
     all_tenants: bool = False
     tenants: tuple[str, ...] = ()
@@ -106,6 +108,8 @@ class FusionPbxServer(Server):
     def _consistent(self) -> "FusionPbxServer":
         if (self.way == "database") != (self.dsn is not None):
             raise ValueError('name dsn with way = "database", and only then')
+        if self.export_secret is not None and self.way == "database":
+            raise ValueError('name export_secret with way = "export" only')
         if self.poll_rest_s is not None and self.poll_rest_s < self.poll_s:
             raise ValueError("poll_rest_s must not be less than poll_s")
         return self
@@ -224,7 +228,9 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-_MAY_HOLD_SECRETS = {"api_key", "dsn", "id_key", "password", "links", "payload"}
+_MAY_HOLD_SECRETS = {
+    "api_key", "dsn", "export_secret", "id_key", "password", "links", "payload",
+}  # fmt: skip
 """Fields whose values are not shown: a link may have a secret in its query."""
 
 AnyServer = Annotated[FusionPbxServer | VodiaServer | LesnetServer, Field(discriminator="kind")]

@@ -12,8 +12,9 @@ from importlib.resources import files
 import asyncpg
 import orjson
 
+from cdr_ingest.confirmation.readings import OneCall
 from cdr_ingest.fusionpbx.rows import read_row
-from cdr_ingest.sources.source import ALL_TENANTS, SourceRecord
+from cdr_ingest.sources.source import ALL_TENANTS, BadRow, ListedRecord, ListedRow
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.errors import BadInput, Retry
 from ringfence_pbx.errors import Refused
@@ -27,6 +28,9 @@ _BY_ARRIVAL = _CALLS.replace(
     "(c.insert_date >= to_timestamp($1::bigint) and c.insert_date < to_timestamp($2::bigint + 1))"
     " or (c.insert_date is null and c.end_stamp >= to_timestamp($1::bigint)"
     " and c.end_stamp < to_timestamp($2::bigint + 1))",
+)
+_BY_ID = _CALLS.replace(
+    "{which}", "c.xml_cdr_uuid = $1::uuid and ($2::text = '' or c.destination_number = $2::text)"
 )
 _REFUSALS: dict[type[asyncpg.PostgresError], str] = {
     asyncpg.InvalidAuthorizationSpecificationError: "check the user and password in `dsn`",
@@ -69,19 +73,19 @@ class FusionPbxDatabaseSource:
 
     def records(
         self, feed: str, start_epoch: int, stop_epoch: int
-    ) -> AsyncGenerator[SourceRecord, None]:
+    ) -> AsyncGenerator[ListedRecord, None]:
         """The records of the calls that started within the window (see `Source.records`)."""
         return self._rows(_BY_START, feed, start_epoch, stop_epoch)
 
     def arrived(
         self, feed: str, start_epoch: int, stop_epoch: int
-    ) -> AsyncGenerator[SourceRecord, None]:
+    ) -> AsyncGenerator[ListedRecord, None]:
         """As `records`, for the rows that were stored within the window."""
         return self._rows(_BY_ARRIVAL, feed, start_epoch, stop_epoch)
 
     async def _rows(
         self, query: str, feed: str, start: int, stop: int
-    ) -> AsyncGenerator[SourceRecord, None]:
+    ) -> AsyncGenerator[ListedRecord, None]:
         tenant = None if feed == ALL_TENANTS else feed
         async with self._reading() as connection:
             number = 0
@@ -90,10 +94,30 @@ class FusionPbxDatabaseSource:
                 row: dict[str, str] = dict(found)
                 if tenant is not None:
                     del row["domain_name"]
-                raw = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
-                yield read_row(
-                    row, server_id=self._server_id, tenant=tenant, raw=raw, number=number
-                )
+                yield self._record(row, tenant, number)
+
+    def _record(self, row: dict[str, str], tenant: str | None, number: int) -> ListedRecord:
+        """The record of a row. One that cannot be read waits, and is read again by its id."""
+        raw = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+        reading = read_row(row, server_id=self._server_id, tenant=tenant, raw=raw, number=number)
+        if not isinstance(reading, BadRow) or row["billsec"] in ("", "0"):
+            return reading
+        return ListedRow(reading, raw, row["xml_cdr_uuid"])
+
+    async def one_call(self, feed: str, uuid: str, *, dialled: str = "") -> OneCall | None:
+        """The call with this id (and, if given, this number); None if the table lacks it."""
+        tenant = None if feed == ALL_TENANTS else feed
+        async with self._reading() as connection:
+            found = await connection.fetchrow(_BY_ID, uuid, dialled, feed)
+        if found is None:
+            return None
+        row: dict[str, str] = dict(found)
+        if tenant is not None:
+            del row["domain_name"]
+        raw = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+        billsec = int(row["billsec"]) if row["billsec"].isdecimal() else 0
+        record = read_row(row, server_id=self._server_id, tenant=tenant, raw=raw, number=1)
+        return OneCall(record, billsec=billsec)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:
@@ -151,6 +175,6 @@ class ByArrival:
 
     def records(
         self, feed: str, start_epoch: int, stop_epoch: int
-    ) -> AsyncGenerator[SourceRecord, None]:
+    ) -> AsyncGenerator[ListedRecord, None]:
         """The records whose rows were stored within the window."""
         return self.source.arrived(feed, start_epoch, stop_epoch)

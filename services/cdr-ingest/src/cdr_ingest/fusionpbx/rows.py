@@ -1,15 +1,17 @@
 """Reads the rows of a FusionPBX export: pure.
 
-Values are in double quotes that are not escaped inside a value (`"Sales "West""`), so a line can
+Values are in double quotes that are not escaped inside a value (`"Sales "West""`), so a row can
 only be split at `","`. A value that contains `","` yields too many columns; a value that ends in
-`",` or begins with `,"` makes a boundary ambiguous. Such a line is refused as a whole, because its
-values cannot be assigned to columns.
+`",` or begins with `,"` makes a boundary ambiguous. Such a row is refused as a whole, because its
+values cannot be assigned to columns. A value may also contain line breaks, and so a whole row of
+its own: that a row can be read does not mean that the PBX holds such a call (ADR 37).
 
 `sources.fields` says which odd text is cleaned and which is refused: the id of the call, the
 tenant, the billed numbers, extension and account code must be clean.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, cast
 
@@ -32,12 +34,20 @@ _DIRECTIONS = ("inbound", "outbound", "local", "")
 _LEGS = ("a", "b", "")
 
 
-def split_line(line: bytes) -> list[str]:
-    """The values of one line. Bytes that are not UTF-8 become U+FFFD.
+_ROW_BEGINS = re.compile(rb'"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}","', re.IGNORECASE)
 
-    Raises BadInput when the line does not begin and end with a quote, or is ambiguous.
+
+def split_line(line: bytes) -> list[str]:
+    """The values of one row. Bytes that are not UTF-8 become U+FFFD.
+
+    Raises BadInput when the row does not begin and end with a quote, or is ambiguous.
     """
-    text = line.decode("utf-8", "replace").rstrip("\r\n")
+    return split_text(line.decode("utf-8", "replace"))
+
+
+def split_text(text: str) -> list[str]:
+    """As `split_line`, of a row that was decoded."""
+    text = text.rstrip("\r\n")
     if len(text) < 2 or not (text.startswith('"') and text.endswith('"')):
         raise BadInput("line", text, "values in double quotes, from the first to the last")
     inner = text[1:-1]
@@ -55,29 +65,49 @@ class ExportRows:
     """
 
     def __init__(self, header: bytes, *, server_id: str, tenant: str | None) -> None:
-        self._names = split_line(header)
-        missing = sorted(REQUIRED - set(self._names))
+        self.names = tuple(split_line(header))
+        missing = sorted(REQUIRED - set(self.names))
         if missing:
             raise BadInput(
                 "columns of the export",
-                ", ".join(self._names),
+                ", ".join(self.names),
                 f"{', '.join(missing)} as well; the key's user needs the right to see them",
             )
         self._server_id = server_id
         self._tenant = tenant
 
+    def begins(self, line: bytes) -> bool:
+        """Whether a line can be the first one of a row; others continue a text with line breaks."""
+        return self.names[0] != "domain_uuid" or _ROW_BEGINS.match(line) is not None
+
+    def values(self, row: bytes) -> dict[str, str] | None:
+        """The values by column; None if they cannot be assigned."""
+        try:
+            values = split_line(row)
+        except BadInput:
+            return None
+        if len(values) != len(self.names):
+            return None
+        return dict(zip(self.names, values, strict=True))
+
+    def value_of(self, values: Sequence[str], column: str) -> str:
+        """The value of a column, which must exist."""
+        return values[self.names.index(column)]
+
+    def record(self, values: Sequence[str], raw: bytes, number: int) -> SourceRecord:
+        """The record of a row's values, one for each column."""
+        row = dict(zip(self.names, values, strict=True))
+        return read_row(row, server_id=self._server_id, tenant=self._tenant, raw=raw, number=number)
+
     def read(self, line: bytes, number: int) -> SourceRecord:
-        """The record of a line, which is the body's `number`th: a call, a b leg or a bad row."""
+        """The record of a row, whose first line is the body's `number`th."""
         try:
             values = split_line(line)
-            if len(values) != len(self._names):
-                raise BadInput("columns", len(values), f"{len(self._names)}, as in the header")
+            if len(values) != len(self.names):
+                raise BadInput("columns", len(values), f"{len(self.names)}, as in the header")
         except BadInput as error:
             return BadRow(self._server_id, self._tenant or ALL_TENANTS, line, number, str(error))
-        row = dict(zip(self._names, values, strict=True))
-        return read_row(
-            row, server_id=self._server_id, tenant=self._tenant, raw=line, number=number
-        )
+        return self.record(values, line, number)
 
 
 def read_row(

@@ -1,7 +1,8 @@
 """A feed: the calls of one tenant, or of all tenants, of one server."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from cdr_ingest.confirmation.confirms import BelievesAll, Confirms
 from cdr_ingest.ingest import Ingester
 from cdr_ingest.polling.cooldown import Cooldown
 from cdr_ingest.polling.window import LookbackSettings
@@ -28,7 +29,8 @@ class Feed:
 
     `name` is the tenant, or `ALL_TENANTS`: the value that events, metrics and tables call `lane`.
     `source` lists calls by their start; `polled_source` is what the poller reads, which may list
-    them by the time of their arrival. One record may take `record_timeout_s` to arrive. `cooldown`
+    them by the time of their arrival. `confirmer` says which of their records are believed. One
+    record may take `record_timeout_s` to arrive. `cooldown`
     is shared by all feeds of a server.
     """
 
@@ -43,6 +45,7 @@ class Feed:
     record_timeout_s: float
     batch_records: int
     cooldown: Cooldown
+    confirmer: Confirms = field(default_factory=BelievesAll)
 
     @property
     def server_id(self) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from cdr_ingest.sources.source import Source, SourceRecord
+from cdr_ingest.sources.source import ListedRecord, Source
 from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.throttle import Throttled
@@ -25,7 +25,7 @@ class SourceReadError(Exception):
 
 async def guarded_records(
     source: Source, feed: str, start: int, stop: int, *, record_timeout_s: float
-) -> AsyncGenerator[SourceRecord, None]:
+) -> AsyncGenerator[ListedRecord, None]:
     """The records of `source.records(feed, start, stop)`.
 
     Raises SourceReadError for every failure of the source, and when one record takes longer than

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -16,13 +16,22 @@ from cdr_ingest.polling.outage import OutageWatch
 from cdr_ingest.polling.retention import RetentionWatch
 from cdr_ingest.polling.waiting import wait_reporting
 from cdr_ingest.polling.window import Cursor, advanced, plan_windows
-from cdr_ingest.sources.source import SourceRecord
+from cdr_ingest.sources.source import ListedRecord, SourceRecord
 from ringfence.observe.health import Progress
 from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.events.call import CallCompleted
 
 _REFUSED_WAIT_S = 60.0
 log = structlog.get_logger()
+
+
+@dataclass
+class _WindowRead:
+    """What a window held: new records, listed rows, and the longest call's seconds."""
+
+    new: int = 0
+    listed: int = 0
+    longest_s: int = 0
 
 
 class Poller:
@@ -101,8 +110,8 @@ class Poller:
 
         For each window, in this order:
 
-        1. Its records are ingested. A kill after this reads the window again; the records are
-           known by then and are dropped.
+        1. Its records are confirmed and ingested. A kill after this reads the window again; the
+           records are known by then and are dropped.
         2. The cursor moves. A kill after this continues with the next window.
         """
         now = int(self._feed.clock.now().timestamp())
@@ -110,13 +119,15 @@ class Poller:
         if cursor:
             self._measure_retention(cursor, now)
         plan = plan_windows(cursor, now, self._feed.lookback)
-        new = 0
+        new = listed = 0
         for window in plan.windows:
-            count, longest_s = await self._read(*window)
-            new += count
+            found = await self._read(*window)
+            new, listed, longest_s = new + found.new, listed + found.listed, found.longest_s
             reached = advanced(cursor, plan, window, now, self._feed.lookback)
             cursor = replace(reached, longest_call_s=max(reached.longest_call_s, longest_s))
             await self._save_cursor(cursor, now)
+        if not listed:
+            await self._feed.confirmer.check_empty_list()
         return new
 
     async def _save_cursor(self, cursor: Cursor, now: int) -> None:
@@ -128,10 +139,10 @@ class Poller:
         if self._retention:
             self._retention.measure(cursor.read_until, now)
 
-    async def _read(self, start: int, stop: int) -> tuple[int, int]:
-        """Ingest a window. Returns the number of new records and the longest call's seconds."""
-        new, longest_s = 0, 0
-        batch: list[SourceRecord] = []
+    async def _read(self, start: int, stop: int) -> "_WindowRead":
+        """Ingest a window."""
+        found = _WindowRead()
+        batch: list[ListedRecord] = []
         reading = guarded_records(
             self._feed.polled_source,
             self._feed.name,
@@ -142,16 +153,19 @@ class Poller:
         async with aclosing(reading) as records:
             async for record in records:
                 batch.append(record)
-                longest_s = max(longest_s, self._length_s(record))
                 if len(batch) >= self._feed.batch_records:
-                    new += await self._ingest(batch)
+                    await self._ingest(batch, found)
                     batch = []
-        return new + await self._ingest(batch), longest_s
+        await self._ingest(batch, found)
+        return found
 
-    async def _ingest(self, batch: Sequence[SourceRecord]) -> int:
-        new = await self._feed.ingester.ingest(batch)
+    async def _ingest(self, batch: Sequence[ListedRecord], found: "_WindowRead") -> None:
+        believed = await self._feed.confirmer.confirm(batch)
+        new = await self._feed.ingester.ingest(believed)
         self._progress.turned(read=new)
-        return new
+        found.new += new
+        found.listed += len(batch)
+        found.longest_s = max(found.longest_s, *map(self._length_s, believed), 0)
 
     def _length_s(self, record: SourceRecord) -> int:
         if not isinstance(record, CallCompleted):

@@ -20,7 +20,7 @@ from cdr_ingest.polling.guarded import SourceReadError, guarded_records
 from cdr_ingest.polling.window import Cursor
 from cdr_ingest.reconciliation.hours import FARTHEST_S, HOUR_S, HourCount, as_instant, hours_due
 from cdr_ingest.reconciliation.store import ReconcileStore
-from cdr_ingest.sources.source import SourceRecord, record_id
+from cdr_ingest.sources.source import ListedRecord, ListedRow, SourceRecord, record_id
 from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.transient import TRANSIENT_ERRORS
@@ -121,7 +121,7 @@ class Reconciler:
 
     async def _list(self, hour: int, polled_until: int) -> _Listing:
         listing = _Listing()
-        batch: list[SourceRecord] = []
+        batch: list[ListedRecord] = []
         reading = guarded_records(
             self._feed.source,
             self._feed.name,
@@ -131,7 +131,7 @@ class Reconciler:
         )
         async with aclosing(reading) as records:
             async for record in records:
-                if not isinstance(record, CallCompleted) or _ended(record) <= polled_until:
+                if _has_ended(record, polled_until):
                     batch.append(record)
                 if len(batch) >= self._feed.batch_records:
                     await self._compare(batch, listing)
@@ -139,8 +139,8 @@ class Reconciler:
         await self._compare(batch, listing)
         return listing
 
-    async def _compare(self, batch: Sequence[SourceRecord], listing: _Listing) -> None:
-        unique = {record_id(record): record for record in batch}
+    async def _compare(self, batch: Sequence[ListedRecord], listing: _Listing) -> None:
+        unique = {record_id(record): record for record in await self._believed(batch)}
         known = await self._feed.store.accepted_ids(list(unique))
         for key, record in unique.items():
             if isinstance(record, CallCompleted):
@@ -153,6 +153,16 @@ class Reconciler:
             else:
                 listing.is_complete = False
         self._progress.turned()
+
+    async def _believed(self, batch: Sequence[ListedRecord]) -> list[SourceRecord]:
+        """The records that are believed: rows of known calls, and rows that are confirmed."""
+        rows = {record_id(r.reading): r for r in batch if isinstance(r, ListedRow)}
+        known = await self._feed.store.accepted_ids(list(rows)) if rows else set()
+        readings = [rows[key].reading for key in known]
+        others = [
+            r for r in batch if not isinstance(r, ListedRow) or record_id(r.reading) not in known
+        ]
+        return readings + await self._feed.confirmer.confirm(others)
 
     async def _publish_gap(self, hour: int, count: HourCount) -> None:
         event = SourceGapFound(
@@ -169,5 +179,7 @@ class Reconciler:
         log.warning("gap found", **event.model_dump(mode="json"))
 
 
-def _ended(call: CallCompleted) -> int:
-    return int(call.ended_at.timestamp())
+def _has_ended(record: ListedRecord, until: int) -> bool:
+    """Whether a call had ended by `until`, in Unix seconds; true for what is no call."""
+    reading = record.reading if isinstance(record, ListedRow) else record
+    return not isinstance(reading, CallCompleted) or int(reading.ended_at.timestamp()) <= until

@@ -31,6 +31,11 @@ def call_uuid(field: str, text: str) -> str:
     return text.lower()
 
 
+def is_uuid(text: str) -> bool:
+    """Whether a text is a UUID."""
+    return _UUID.fullmatch(text) is not None
+
+
 def seconds(field: str, text: str) -> int:
     """Whole seconds of talk, from 0 to a week."""
     if not _WHOLE.fullmatch(text) or int(text) > MAX_BILLSEC:
@@ -59,7 +64,7 @@ def identifier(field: str, text: str) -> str:
     return text
 
 
-def free_text(text: str) -> str:
-    """Text that no charge depends on, cleaned and shortened."""
+def free_text(text: str, most: int = MAX_TEXT) -> str:
+    """Text that no charge depends on, cleaned and shortened to at most `most` characters."""
     cleaned = _CONTROL.sub(" ", text)
-    return cleaned if len(cleaned) <= MAX_TEXT else f"{cleaned[: MAX_TEXT - 1]}…"
+    return cleaned if len(cleaned) <= most else f"{cleaned[: most - 1]}…"

@@ -39,6 +39,34 @@ class BadRow:
 SourceRecord = CallCompleted | BLeg | BadRow
 
 
+@dataclass(frozen=True)
+class ListedRow:
+    """A row that a source lists and that must be confirmed before it is believed (ADR 37).
+
+    `reading` is what the row seems to be, `source_call_id` the call that it claims, empty if it
+    cannot be read. `names` are the columns of its list.
+    """
+
+    reading: SourceRecord
+    raw: bytes
+    source_call_id: str
+    names: tuple[str, ...] = ()
+
+    @property
+    def server_id(self) -> str:
+        """The server that listed the row."""
+        return self.reading.server_id
+
+    @property
+    def tenant(self) -> str:
+        """The tenant that the row claims."""
+        return self.reading.tenant
+
+
+ListedRecord = SourceRecord | ListedRow
+"""What a source yields: records that are believed, and rows that are not yet."""
+
+
 def record_id(record: SourceRecord) -> UUID:
     """The id under which a record is saved: the call's id; a bad row's from its bytes."""
     if isinstance(record, CallCompleted):
@@ -58,7 +86,7 @@ class Source(Protocol):
 
     def records(
         self, feed: str, start_epoch: int, stop_epoch: int
-    ) -> AsyncGenerator[SourceRecord, None]:
+    ) -> AsyncGenerator[ListedRecord, None]:
         """The records of all calls that started within the window, in the source's order.
 
         `feed` is a tenant, or `ALL_TENANTS`; both ends of the window are Unix seconds, inclusive.

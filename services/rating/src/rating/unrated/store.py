@@ -69,7 +69,7 @@ class ReplayTransaction(BatchTransaction):
         if not mine:
             return []
         rows = await self._connection.fetch(
-            "select call from rating.unrated where replay_requested_at is not null"
+            "select call from rating.unrated where replay_requested_at is not null and not is_row"
             " order by replay_requested_at, started_at limit $1",
             MAX_REPLAYED,
         )
@@ -107,7 +107,7 @@ class ReplayStore:
             "update rating.unrated u set replay_requested_at = now()"
             " from unnest($1::text[], $2::text[]) as p(server_id, tenant)"
             " where u.server_id = p.server_id and lower(u.tenant) = lower(p.tenant)"
-            " and u.queued_at >= $3",
+            " and u.queued_at >= $3 and not u.is_row",
             [server_id for server_id, _ in tenants],
             [tenant for _, tenant in tenants],
             since,
@@ -143,6 +143,15 @@ class ReplayStore:
         not_tried = found.pop(None, 0)
         settled = len(call_ids) - not_tried - sum(found.values())
         return ReplayOutcome(settled, not_tried, found)
+
+    async def find_rows(self, selection: ReplaySelection) -> list[UUID]:
+        """The rows of the queue that their PBX did not confirm, by their ids."""
+        rows = await self._pool.fetch(
+            "select u.call_id from rating.unrated u where u.is_row and exists ("
+            "select from unnest($1::text[]) as c(id) where starts_with(u.call_id::text, c.id))",
+            list(selection.call_ids),
+        )
+        return [row["call_id"] for row in rows]
 
     async def waiting(self) -> list[UnratedCount]:
         """The calls that wait, by reason."""

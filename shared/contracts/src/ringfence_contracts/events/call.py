@@ -50,6 +50,33 @@ class CallCompleted(EventData):
     sip_call_id: Text = ""
 
 
+class CallUnconfirmed(EventData):
+    """`call.unconfirmed.v1`: a row that a PBX lists as a call and does not confirm, or its end.
+
+    While `state` is `waiting`, the row is in the unrated queue under `row_id` and nobody is
+    charged. It is published again at each attempt to confirm it. `confirmed`: it leaves the queue,
+    because the call `call_id` was published as `call.completed.v1` with the values that the PBX
+    confirmed. `reason` is `not-confirmed` (the PBX does not hold such a call) or `unreadable` (its
+    values cannot be assigned to columns), `detail` says it in words. `tenant`, `source_call_id`,
+    `billsec` and `started_at` are what the row claims, as far as it can be read; without a readable
+    start, it is when the row was first seen. `row` is the beginning of the row.
+    """
+
+    row_id: UUID
+    server_id: Id
+    tenant: Text
+    state: Literal["waiting", "confirmed"]
+    reason: Literal["not-confirmed", "unreadable"]
+    detail: Text
+    source_call_id: Text = ""
+    billsec: Seconds
+    started_at: Instant
+    seen_at: Instant
+    asked_at: Instant
+    call_id: UUID | None = None
+    row: Text = ""
+
+
 class Replaced(EventData):
     """The charge that a re-rating replaced.
 

@@ -8,7 +8,7 @@ sending its token if it has one, works with both.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from urllib.parse import quote, quote_plus, urlencode
 
@@ -78,7 +78,8 @@ class FusionPbxConnection:
     """Requests within one login of the server's api key under one host name.
 
     It logs in before the first request, and again when the session is gone. `enter` runs directly
-    after each login. `slots` limits the concurrent requests.
+    after each login. `slots` limits the concurrent requests, `beside` those that are sent with
+    `beside=True` while an export is being read, which occupies one of the slots.
 
     Raises Retry when the server or the network fails, Refused when the server rejects a request,
     and BadInput for an api key that cannot work.
@@ -91,6 +92,7 @@ class FusionPbxConnection:
         *,
         host: str | None,
         slots: asyncio.Semaphore | None = None,
+        beside: asyncio.Semaphore | None = None,
         enter: Callable[[], Awaitable[None]] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -99,6 +101,7 @@ class FusionPbxConnection:
         self._timeout_s = server.timeout_s
         self._key = read_api_key(server_id, server)
         self._slots = slots or asyncio.Semaphore(server.concurrency)
+        self._beside = beside or asyncio.Semaphore(slots_beside(server))
         self._enter = enter
         self._login_lock = asyncio.Lock()
         self._generation = 0
@@ -108,7 +111,7 @@ class FusionPbxConnection:
             base_url=server.url,
             headers={"User-Agent": USER_AGENT, **({"Host": host} if host else {})},
             timeout_s=server.timeout_s,
-            transport=keyed_transport(self._key, server.concurrency),
+            transport=keyed_transport(self._key, server.concurrency + slots_beside(server)),
         )
 
     async def aclose(self) -> None:
@@ -160,12 +163,17 @@ class FusionPbxConnection:
         form: FormData | None = None,
         *,
         key: bool = False,
+        beside: bool = False,
     ) -> PageResponse:
-        """One request that does not log in first, and its complete answer."""
+        """One request that does not log in first, and its complete answer.
+
+        The time limit does not include the wait for a slot of the requests `beside` an export.
+        """
         with self._errors_as_retry():
             async with (
+                self._beside if beside else nullcontext(),
                 asyncio.timeout(self._timeout_s),
-                self.stream(method, path, params, form, key=key) as response,
+                self.stream(method, path, params, form, key=key, beside=beside) as response,
             ):
                 answer = await self.read_response(response, b"", response.aiter_bytes())
         self.check_status(answer, path)
@@ -180,6 +188,7 @@ class FusionPbxConnection:
         form: FormData | None = None,
         *,
         key: bool = False,
+        beside: bool = False,
     ) -> AsyncIterator[httpx.Response]:
         """As `send`, but the body is not read yet; `key` adds the api key to the request."""
         marked = {WITH_KEY: True} if key else {}
@@ -187,7 +196,7 @@ class FusionPbxConnection:
         headers = None if form is None else {"Content-Type": "application/x-www-form-urlencoded"}
         with self._errors_as_retry():
             async with (
-                self._slots,
+                nullcontext() if beside else self._slots,
                 self._client.stream(
                     method, path, params=params, content=written, headers=headers, extensions=marked
                 ) as response,
@@ -250,6 +259,11 @@ class FusionPbxConnection:
         """The beginning of a text of the server, without the api key if the server echoes it."""
         key = self._key.get_secret_value()
         return quoted(text, key, quote(key), quote_plus(key))
+
+
+def slots_beside(server: FusionPbxServer) -> int:
+    """How many requests may be sent at once while an export is being read: at least one."""
+    return max(1, server.concurrency - 1)
 
 
 def read_api_key(server_id: str, server: FusionPbxServer) -> SecretStr:

@@ -41,8 +41,9 @@ class ListSession:
 
     `host` is sent as the Host header: the domain in which FusionPBX looks the key up. With another
     `tenant`, a superadmin's session changes to that domain, so that its extensions can be switched;
-    `enter` changes to another one. `slots` limits the concurrent requests. Sessions of one server
-    may share it, and `domains`, the uuids of domains by name.
+    `enter` changes to another one. `slots` and `beside` limit the concurrent requests (see
+    `FusionPbxConnection`). Sessions of one server may share them, and `domains`, the uuids of
+    domains by name.
 
     Raises Retry when the server or the network fails, Refused when the server rejects a request.
     """
@@ -55,6 +56,7 @@ class ListSession:
         host: str | None = None,
         tenant: str | None = None,
         slots: asyncio.Semaphore | None = None,
+        beside: asyncio.Semaphore | None = None,
         domains: dict[str, str] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -70,6 +72,7 @@ class ListSession:
             server,
             host=host,
             slots=slots,
+            beside=beside,
             enter=self._logged_in,
             monotonic=monotonic,
         )

@@ -10,7 +10,9 @@ from contextlib import aclosing
 from ringfence_contracts.errors import Retry, RingfenceError
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.fusionpbx.connection import EXPORT, Fields, PageResponse, read_api_key
-from ringfence_pbx.fusionpbx.lines import split_lines
+from ringfence_pbx.fusionpbx.exports.lines import split_lines
+from ringfence_pbx.fusionpbx.exports.signing import DefaultSetting
+from ringfence_pbx.fusionpbx.form import read_form
 from ringfence_pbx.fusionpbx.lists import NO_ROW, ListedRows, ListSession
 from ringfence_pbx.fusionpbx.pages import PATHS, Kind, ListedRow, gateway_name
 from ringfence_pbx.fusionpbx.status import SwitchStatus, count_answers, read_status
@@ -28,6 +30,7 @@ __all__ = [
 COMMAND = "/app/sip_status/cmd.php"
 SIP_STATUS = "/app/sip_status/sip_status.php"
 GATEWAY = "/app/gateways/gateway_edit.php"
+DEFAULT_SETTING = "/core/default_settings/default_setting_edit.php"
 
 _END = "</html>"
 _WHOLE = (b'"\n', b'"\r\n')
@@ -72,6 +75,56 @@ class FusionPbxSession(ListSession):
                 raise self._no_export(answer)
             self._connection.session_lost(login)
         raise self._connection.session_ended()
+
+    async def export_of(
+        self, uuid: str, *, all_tenants: bool = False, filters: Mapping[str, str] | None = None
+    ) -> str:
+        """The CSV export of the one call with this id; blank if the PBX holds no such call.
+
+        Everything below the header is the row of that call, line breaks in its texts included.
+        `filters` are further values that the call must have, as FusionPBX's page of calls takes
+        them: `duration_min`, `duration_max`, `direction`, `destination_number`, and `start_epoch`
+        with `stop_epoch`. A blank answer also comes when the key's user lacks a right or the
+        default setting of the export is broken, so it proves nothing before a call that the PBX
+        does hold was found. Such requests may be made in parallel, while an export is being read.
+        """
+        params = {"export_format": "csv", "xml_cdr_uuid": uuid, **(filters or {})}
+        params |= {"show": "all"} if all_tenants else {}
+        for _ in range(2):
+            login = await self._connection.log_in()
+            answer = await self._connection.send("GET", EXPORT, params, beside=True)
+            header, _, _ = answer.text.strip().partition("\n")
+            # Looked at first: a text within a row may look like the login page.
+            if answer.status == 200 and (not header or '"xml_cdr_uuid"' in header):
+                return answer.text
+            if not answer.lost:
+                raise self._no_export(answer)
+            self._connection.session_lost(login)
+        raise self._connection.session_ended()
+
+    async def add_default_setting(self, setting: DefaultSetting) -> None:
+        """Add a default setting, in force from the next login on; a superadmin may.
+
+        The answer does not show whether it is in force: read what it changes.
+        """
+        page = await self.page("GET", DEFAULT_SETTING)
+        form = read_form(page.text, "default_setting_category")
+        if page.denied or form is None or not form.has_token:
+            raise self.refused(
+                "lets superadmins with the right default_setting_add enter default settings only"
+            )
+        values = {
+            **{f"default_setting_{name}": value for name, value in setting._asdict().items()},
+            "default_setting_enabled": "true",
+            "default_setting_description": "ringfence: signed export of calls",
+        }
+        answer = await self.page("POST", DEFAULT_SETTING, form=form.filled(values))
+        if not answer.redirects:
+            raise self.unexpected("a default setting", answer)
+
+    def forget_login(self) -> None:
+        """Log in anew before the next request, so that changed settings are in force."""
+        self._connection.session_lost(self._connection.generation)
 
     def _check_scope(self, header: bytes, all_tenants: bool) -> None:
         if all_tenants and header.endswith(_WHOLE) and b'"domain_name"' not in header:

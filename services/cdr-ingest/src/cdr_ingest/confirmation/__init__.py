@@ -1,0 +1,1 @@
+"""Rows that a source lists are believed only when the source confirms them (docs/adr/0037)."""

@@ -1,0 +1,1 @@
+"""The export of calls: its lines, and the signatures of its rows."""
