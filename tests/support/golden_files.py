@@ -44,12 +44,12 @@ def accept(name: object) -> str:
     )
 
 
-def no_others(folder: Path, names: set[str]) -> None:
+def no_others(folder: Path, names: set[str], pattern: str = "*.txt") -> None:
     """Compare the files of a folder with the names that it should have; remove others on write.
 
     Raises AssertionError that names the files that nothing writes any more.
     """
-    others = sorted(path for path in folder.glob("*.txt") if path.name not in names)
+    others = sorted(path for path in folder.glob(pattern) if path.name not in names)
     if writes():
         for path in others:
             path.unlink()

@@ -20,6 +20,7 @@ from tests.support.command_tree import tree
 from tests.support.golden_files import compare
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "output"
+JSON_GOLDEN = GOLDEN.parent / "json"
 WIDTH = 80
 ON_A_TERMINAL = {"COLUMNS": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb", "TZ": "UTC"}
 COMMANDS = frozenset(path for path, _ in tree())
@@ -38,6 +39,7 @@ _SAME_LENGTH = (
     re.compile(r"\b[0-9a-f]{8}\b(?= *$)", re.MULTILINE),  # the beginning of an id, in a table
     re.compile(r"^ [0-9a-f-]{12}(?= )", re.MULTILINE),  # an id, broken into lines in a table
     re.compile(r"(?<===)\d{19}(?===)"),  # the border of a mail's parts
+    re.compile(r"(?<=refund of )[0-9a-f]{8}"),
 )
 _MEASURED = (
     (re.compile(r"\b\d+(?:\.\d+)? (ms|s|min|h) ago"), r"# \1 ago"),
@@ -58,6 +60,11 @@ def command_of(arguments: tuple[str, ...]) -> tuple[str, ...]:
 def file_of(command: tuple[str, ...]) -> str:
     """The name of a command's golden file."""
     return f"{'-'.join(command)}.txt"
+
+
+def json_file_of(command: tuple[str, ...]) -> str:
+    """The name of the golden file with a command's JSON."""
+    return f"{'-'.join(command)}.json"
 
 
 @contextmanager
@@ -106,6 +113,16 @@ def masked(text: str, folder: Path) -> str:
     for pattern, shown in _MEASURED:
         text = pattern.sub(shown, text)
     return text
+
+
+def masked_json(text: str, folder: Path) -> str:
+    """The JSON of a command, masked; fractions of seconds have as many digits in every run."""
+    return re.sub(r"(##T##:##:##)\.#+", r"\1.######", masked(text, folder))
+
+
+def compare_json(command: tuple[str, ...], text: str) -> None:
+    """Compare the masked JSON of a command with its golden file. Raises AssertionError."""
+    compare(JSON_GOLDEN / json_file_of(command), text)
 
 
 def compare_output(command: tuple[str, ...], text: str) -> None:

@@ -24,11 +24,15 @@ from tests.support.command_tree import commands
 from tests.support.golden_files import no_others
 from tests.support.golden_output import (
     GOLDEN,
+    JSON_GOLDEN,
     command_of,
+    compare_json,
     compare_output,
     file_of,
     in_utc,
+    json_file_of,
     masked,
+    masked_json,
     printed,
 )
 
@@ -46,6 +50,9 @@ BEN = SampleClient(
 )
 NEWER_CSV = TARIFF_CSV.replace(",1.5,60", ",1.2,60").replace("Senegal,221", "Sénégal,221")
 EXCEPTIONS = {
+    (
+        "completion",
+    ): "prints click's script for a shell; tests/unit/cli/test_command_line.py runs it",
     ("run",): "starts servers of its own and draws a live view; tests/e2e/test_run.py reads it",
     ("demo",): "starts servers of its own and prints measured times; tests/e2e/test_run.py",
     ("up",): "starts servers of its own until Ctrl-C; test_up_command.py reads what it prints",
@@ -62,6 +69,7 @@ class Day:
         self.database = database
         self.folder = folder
         self.outputs: dict[tuple[str, ...], str] = {}
+        self.json_outputs: dict[tuple[str, ...], str] = {}
 
     async def run(self, *arguments: str, typed: str = "", **environment: str) -> None:
         """Run a command, and collect its output."""
@@ -76,6 +84,16 @@ class Day:
         """Run commands without spaces in their arguments."""
         for line in lines:
             await self.run(*line.split())
+
+    async def record_json(self, *lines: str, **environment: str) -> None:
+        """Run commands with `--json`, and keep what each prints apart from the text for people."""
+        for line in lines:
+            arguments = (*line.split(), "--json")
+            environment = {"RINGFENCE_STACK": str(self.stack.folder), **environment}
+            text = await asyncio.to_thread(printed, *arguments, **environment)
+            command = command_of(arguments)
+            before = f"{self.json_outputs[command]}\n" if command in self.json_outputs else ""
+            self.json_outputs[command] = before + masked_json(text, self.folder)
 
     async def json(self, *arguments: str) -> Any:
         """The JSON that a command prints; it is not collected."""
@@ -204,6 +222,14 @@ async def look(day: Day) -> None:
         "adopt list", "servers", "unrated", "unrated list", "unrated replay", "mails",
         "mails nobody", "rerate --list",
     )  # fmt: skip
+    await day.record_json(
+        "client list", "client list --state off", "client show 1001", "client history 1001",
+        "product list 1001", "product show 1001 pbx-1001", "package list", "package show prepaid",
+        "services", "calls 1001", "ledger 1001", "payments list 1001", "payments unclaimed",
+        "mode", "order list", "brake", "alarms", "adopt list", "server list", "servers",
+        "unrated list", "mails", f"inbox list --folder {day.stack.folder / 'inbox'}",
+        f"inbox show 2 --folder {day.stack.folder / 'inbox'}",
+    )  # fmt: skip
     await day.run("inbox", "list", "--folder", str(day.stack.folder / "inbox"))
     await day.run("inbox", "show", "2", "--folder", str(day.stack.folder / "inbox"))
     await day.run("inbox", "show", "9", "--folder", str(day.stack.folder / "inbox"))
@@ -278,6 +304,10 @@ async def price_again(day: Day) -> None:
         "tariff show north --version 2 --prefix 881", "tariff diff north 1 2",
         "tariff diff north 1 9", "tariff map north", "tariff map north Prefix=Code",
     )  # fmt: skip
+    await day.record_json(
+        "tariff list", "tariff versions north", "tariff show north --limit 2",
+        "tariff diff north 1 2", "tariff map north",
+    )  # fmt: skip
     today = datetime.now(UTC).date()
     since, until_day = str(today - timedelta(days=2)), str(today + timedelta(days=2))
     period = ("--tariff", "north", "--version", "2", "--from", since, "--to", until_day)
@@ -319,6 +349,10 @@ async def check(day: Day) -> None:
     await day.run("webhooks", "test", "crm", **settings)
     await day.run("webhooks", "test", "none", **settings)
     await day.run("webhooks", "log", **settings)
+    preview_json = f"template preview --out {day.folder / 'preview'}"
+    await day.record_json(
+        "template check", preview_json, "webhooks list", "webhooks log", **settings
+    )
     await day.run("server", "inventory", "pbx1", "--refresh")
     await day.run("doctor")
     await day.run("doctor", "--server", "none")
@@ -340,9 +374,12 @@ async def prepare(day: Day) -> None:
     await day.run("topics", "acls", **broker)
     await day.run("topics", "acls", "--commands", **broker)
     await day.run("topics", "acls", "--apply", **broker)
+    await day.record_json("topics create", "topics acls", **broker)
+    await day.record_json(f"database migrate --folder {day.folder / 'migrations'}", **owner)
     await day.run("topics", "logins", "--folder", str(day.folder / "kafka-logins"), **broker)
     await day.run("secrets", "create", "--folder", str(day.folder / "secrets"))
     await day.run("secrets", "create", "--folder", str(day.folder / "secrets"))
+    await day.record_json(f"secrets create --folder {day.folder / 'secrets'}")
     given = ("--url", "https://pbx.example.net/", "--host", "voip.example.net", "--no-look")
     mail = ("--smtp-host", "mail.example", "--sender", "b@x.example", "--api-key-file", "-")
     key = "a-key-of-a-pbx-0123456789-0123456789\n"
@@ -354,20 +391,27 @@ async def prepare(day: Day) -> None:
     await day.run("lesnet", "profile")
     for name in ("default.txt", "semicolon.txt"):
         shutil.copy(lesnet / name, day.folder)
-        await day.run("lesnet", "try", name, "--did", "2046664021", "--rows", "2")
+        tried = ("lesnet", "try", name, "--did", "2046664021", "--rows", "2")
+        await day.run(*tried)
+        await day.record_json(" ".join(tried))
     for name in ("rating", "suspension", "switching", "thresholds"):
         shutil.copy(ROOT / "tests" / "vectors" / f"{name}.csv", day.folder)
         await day.run("vectors", name, f"{name}.csv")
+        await day.record_json(f"vectors {name} {name}.csv")
     await day.run("vectors", "rating", "thresholds.csv")
     for path in ("tests/contract/golden", "docs"):
         shutil.copytree(ROOT / path, day.folder / path)
     await day.all("contracts check", "contracts write", "contracts check")
+    await day.record_json("contracts check")
     (day.folder / "tests/contract/golden/call.rated.v1.json").unlink()
     await day.all("contracts check", "contracts write")
 
 
-async def play(folder: Path) -> dict[tuple[str, ...], str]:
-    """Run the whole day; returns the output of each command."""
+Outputs = tuple[dict[tuple[str, ...], str], dict[tuple[str, ...], str]]
+
+
+async def play(folder: Path) -> Outputs:
+    """Run the whole day; returns the output of each command, and its JSON."""
     async with Stack(folder / "stack", wanted_ports={}) as stack, SampleApi(stack) as sample:
         database = await asyncpg.connect(stack.dsn)
         day = Day(stack, sample, database, folder)
@@ -376,11 +420,11 @@ async def play(folder: Path) -> dict[tuple[str, ...], str]:
                 await part(day)
         finally:
             await database.close()
-    return day.outputs
+    return day.outputs, day.json_outputs
 
 
 @pytest.fixture(scope="module")
-def outputs() -> Iterator[dict[tuple[str, ...], str]]:
+def played() -> Iterator[Outputs]:
     """The output of each command, on servers of its own: it must not show data of other tests."""
     folder = Path(tempfile.mkdtemp(prefix="rf-", dir="/tmp"))  # the same length in every run
     with pytest.MonkeyPatch.context() as patched, in_utc():
@@ -391,6 +435,12 @@ def outputs() -> Iterator[dict[tuple[str, ...], str]]:
             yield asyncio.run(play(folder))
         finally:
             shutil.rmtree(folder)
+
+
+@pytest.fixture
+def outputs(played: Outputs) -> dict[tuple[str, ...], str]:
+    """The text of each command."""
+    return played[0]
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
@@ -410,3 +460,12 @@ def test_commands_that_are_run_or_excepted_exist(outputs: dict[tuple[str, ...], 
 
 def test_each_golden_copy_belongs_to_a_command(outputs: dict[tuple[str, ...], str]) -> None:
     no_others(GOLDEN, {file_of(command) for command in outputs})
+
+
+def test_the_json_of_commands_equals_their_golden_copies(played: Outputs) -> None:
+    _, found = played
+    for command, text in found.items():
+        compare_json(command, text)
+        for part in text.split("$ ringfence ")[1:]:
+            json.loads(part.partition("\n")[2].partition("\n[exit ")[0])
+    no_others(JSON_GOLDEN, {json_file_of(command) for command in found}, "*.json")

@@ -1,6 +1,8 @@
 """`ringfence contracts`: compares the agreed contracts and generated pages with the code."""
 
 import json
+import os
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from ringfence_contracts.topics import ALL_TOPICS, BY_NAME, Topic
 
 GOLDEN, TOPICS_PAGE = "tests/contract/golden", "docs/topics.md"
 ASYNCAPI, ASYNCAPI_PAGE = "docs/asyncapi.yaml", "docs/asyncapi.html"
+_WIDTH = 80
 _WRITE = "agree to it with `ringfence contracts write`"
 
 
@@ -112,7 +115,7 @@ def check(root: Path, as_json: bool) -> None:
         _print_json(found)
     else:
         for finding in found:
-            click.echo(finding.text)
+            click.echo(_wrapped(finding.text))
     if found:
         raise SystemExit(1)
     if not as_json:
@@ -129,12 +132,19 @@ def write(root: Path, as_json: bool) -> None:
         _print_json(breaks)
     else:
         for finding in breaks:
-            click.echo(finding.text, err=True)
+            click.echo(_wrapped(finding.text), err=True)
     if breaks:
         raise SystemExit(1)
     write_all(root)
     if not as_json:
         click.echo(f"{len(ALL_TOPICS)} topics agreed")
+
+
+def _wrapped(text: str) -> str:
+    """The text on lines of a terminal; on one line where there is none, for a log of CI."""
+    if not (os.environ.get("COLUMNS") or sys.stdout.isatty()):
+        return text
+    return click.wrap_text(text, _WIDTH, subsequent_indent="    ")
 
 
 def _print_json(found: list[Finding]) -> None:

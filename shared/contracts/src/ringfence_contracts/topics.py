@@ -102,9 +102,7 @@ WATCH_ALARM = Topic(
     "balance-watch.alarm.v1", Alarm, "balance-watch", ("notifier",), keyed_by="subject"
 )
 ACCOUNTS_ALARM = Topic("accounts.alarm.v1", Alarm, "accounts", ("notifier",), keyed_by="subject")
-INGEST_ALARM = Topic(
-    "cdr-ingest.alarm.v1", Alarm, "cdr-ingest", ("notifier",), keyed_by="subject"
-)
+INGEST_ALARM = Topic("cdr-ingest.alarm.v1", Alarm, "cdr-ingest", ("notifier",), keyed_by="subject")
 NOTICE_SENT = Topic("notice.sent.v1", NoticeSent, "notifier")
 NOTICE_FAILED = Topic("notice.failed.v1", NoticeFailed, "notifier")
 SOURCE_FAILED = Topic("source.failed.v1", SourceFailed, "cdr-ingest", keyed_by="server_id:lane")
