@@ -42,7 +42,9 @@ _SAME_LENGTH = (
     re.compile(r"(?<=refund of )[0-9a-f]{8}"),
 )
 _MEASURED = (
+    (re.compile(r"(?<=UTC, )\d+ min ago"), "# s ago"),  # of a call, on a slow machine
     (re.compile(r"\b\d+(?:\.\d+)? (ms|s|min|h) ago"), r"# \1 ago"),
+    (re.compile(r"(?<=ok    topics           all )\d+"), "#"),
     (re.compile(r"\b(in|after|last) \d+(?:\.\d+)? (ms|s|h)\b"), r"\1 # \2"),
     (re.compile(r"(?<=clients, )\d+\.\d s"), "# s"),  # of a wave
     (re.compile(r"(?<=ok    clock            ).*"), "(how far from ours)"),

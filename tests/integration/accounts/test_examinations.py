@@ -42,7 +42,7 @@ async def test_an_unknown_server_is_refused_with_those_that_exist(api: RunningAp
     assert answer.status_code == 404
     error = answer.json()["error"]
     assert (error["field"], error["value"]) == ("server", "pbx9")
-    assert "there are: pbx1, pbx2" in error["message"]
+    assert "those that exist are pbx1, pbx2" in error["message"]
     assert await api.published("operator.requested.v1") == []
 
 

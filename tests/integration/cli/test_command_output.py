@@ -356,6 +356,7 @@ async def check(day: Day) -> None:
     await day.run("server", "inventory", "pbx1", "--refresh")
     await day.run("doctor")
     await day.run("doctor", "--server", "none")
+    await day.run("doctor", "--here", "--server", "pbx1")
     await day.run("verify")
     await day.run("verify", "--replay")
     await day.run("client", "list", RINGFENCE_TOKEN="wrong")

@@ -6,25 +6,18 @@ cdr-ingest makes the checks, because it has the credentials of the PBXs; the API
 
 import os
 import shutil
-import sys
 import textwrap
-import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
-from typing import Any
 
 import click
 
 from ringfence import stack_file
-from ringfence_cli.connection import EXIT_UNREACHABLE, ApiClient, api_client, fail, given, path_of
+from ringfence_cli.connection import EXIT_UNREACHABLE, api_client, fail, given
+from ringfence_cli.jobs.awaiting import request_job, result_of
 from ringfence_cli.tables import print_json
 
-BEGUN_WITHIN_S = 20.0
-"""Longer than cdr-ingest needs to begin, if it runs."""
-
-ENDED_WITHIN_S = 600.0
 _KEYS = ("subject", "check", "state", "said", "do")
-_LOOK_EVERY_S = 0.3
 _WIDEST = 100
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -73,55 +66,9 @@ def _examined_by_the_service(only: str | None) -> Sequence[_Finding]:
             EXIT_UNREACHABLE,
         )
     api = api_client()
-    request_id = api.send("POST", "/examinations", json=given(server=only))["request_id"]
-    job = _ended(api, request_id)
-    if job["state"] != "done":
-        fail(f"cdr-ingest did not examine: {job['message']}")
-    return [{name: finding[name] for name in _KEYS} for finding in job["result"]["findings"]]
-
-
-def _ended(api: ApiClient, request_id: str) -> Mapping[str, Any]:
-    """The job once it has ended; its progress is shown meanwhile. Ends the command if it waits."""
-    began = time.monotonic()
-    with _ProgressLine() as line:
-        while True:
-            job = api.get(path_of("jobs", request_id))
-            if job["state"] not in ("waiting", "running"):
-                return job
-            _refuse_to_wait(job["state"], time.monotonic() - began)
-            line.show(job)
-            time.sleep(_LOOK_EVERY_S)
-
-
-def _refuse_to_wait(state: str, waited_s: float) -> None:
-    if state == "waiting" and waited_s > BEGUN_WITHIN_S:
-        fail(
-            f"cdr-ingest has not begun within {BEGUN_WITHIN_S:.0f} s: does it run, and reach Kafka"
-            " and the database? Its log says so. `ringfence doctor --here` examines without it.",
-            EXIT_UNREACHABLE,
-        )
-    if waited_s > ENDED_WITHIN_S:
-        fail(f"cdr-ingest has not ended within {ENDED_WITHIN_S:.0f} s; its log says why.")
-
-
-class _ProgressLine:
-    """A line on a terminal that shows how far a job is; it is removed at the end."""
-
-    def __enter__(self) -> "_ProgressLine":
-        return self
-
-    def show(self, job: Mapping[str, Any]) -> None:
-        """Replace the line by the job's progress."""
-        if not sys.stderr.isatty():
-            return
-        text = job["progress"] or "waiting for cdr-ingest"
-        count = "" if job["total"] is None else f"{job['done'] or 0}/{job['total']}  "
-        room = shutil.get_terminal_size((_WIDEST, 24)).columns - 3
-        click.echo(f"\r\x1b[K{f'{count}{text}'[:room]} …", nl=False, err=True)
-
-    def __exit__(self, *_: object) -> None:
-        if sys.stderr.isatty():
-            click.echo("\r\x1b[K", nl=False, err=True)
+    job_id = request_job(api, "/examinations", given(server=only))
+    findings = result_of(api, job_id)["findings"]
+    return [{name: finding[name] for name in _KEYS} for finding in findings]
 
 
 def print_findings(findings: Sequence[_Finding]) -> None:

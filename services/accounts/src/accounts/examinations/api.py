@@ -1,5 +1,6 @@
 """/v1/examinations: check servers, brokers, database and mail server."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -55,6 +56,8 @@ def _check_exists(deps: Dependencies, server: str) -> None:
     listed = deps.servers.read()
     known = [each.server_id for each in listed.servers]
     if server not in known:
-        raise Unknown(
-            "server", server, listed.warning or f"there are: {', '.join(known) or 'none'}"
-        )
+        raise Unknown("server", server, listed.warning or _those(known))
+
+
+def _those(known: Sequence[str]) -> str:
+    return f"those that exist are {', '.join(known)}" if known else "the servers file has none"
