@@ -30,5 +30,5 @@ def test_several_candidates_are_listed_and_none_is_unknown() -> None:
         the_only_one("payment", "1234", [], "the list")
     with pytest.raises(Clash, match=f"type more: {one}, {others[0]}$"):
         the_only_one("payment", "1234", [one, others[0]], "the list")
-    with pytest.raises(Clash, match="…$"):
+    with pytest.raises(Clash, match=r"…$"):
         the_only_one("payment", "1234", [one, *others], "the list")
