@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from shutil import rmtree
 
@@ -12,12 +13,12 @@ from rich.console import Console
 from rich.live import Live
 
 from ringfence_local.demo.monitor import StackMonitor
-from ringfence_local.demo.other_sources import add_other_clients, other_sources
+from ringfence_local.demo.other_sources import OtherSources, add_other_clients, other_sources
 from ringfence_local.demo.sample import SampleApi, load_sample
 from ringfence_local.demo.story import play_story, reaction_table
 from ringfence_local.demo.view import StackView, plain
 from ringfence_local.errors import StackError
-from ringfence_local.processes.stopping import stop_on_signals, stopped_within
+from ringfence_local.processes.stopping import done_before, stop_on_signals, stopped_within
 from ringfence_local.stack import Stack
 from ringfence_local.state import FOLDER
 from ringfence_local.up.environment_notes import environment_notes
@@ -72,25 +73,40 @@ async def _run(
     console.print("Starting Kafka, PostgreSQL and the services…")
     others = other_sources(folder)
     settings = {"RINGFENCE_CDR_INGEST_PUSH_PORT": str(others.push)}
-    async with Stack(
+    stack = Stack(
         folder, environment=settings, extra_programs=others.simulators(), servers=others.servers()
-    ) as stack:
-        async with SampleApi(stack) as api:
-            if await load_sample(api):
-                console.print("Loaded the sample clients.")
-            await add_other_clients(api)
-            if calls_per_second:
-                await stack.supervisor.start(others.poster(per_second=0.2))
-            if calls_per_second:
-                await api.pbx("traffic", {"calls_per_second": calls_per_second})
-        console.print(
-            f"Up in {time.monotonic() - began:.1f} s.", *addresses(stack), sep="\n", soft_wrap=True
-        )
-        if seconds is not None:
-            asyncio.get_running_loop().call_later(seconds, stop.set)
-        await _show(stack, console, stop)
+    )
+    async with AsyncExitStack() as up:
+
+        async def start() -> None:
+            await up.enter_async_context(stack)
+            await _load_samples(stack, others, calls_per_second, console)
+
+        if await done_before(stop, start()):
+            console.print(
+                f"Up in {time.monotonic() - began:.1f} s.",
+                *addresses(stack),
+                sep="\n",
+                soft_wrap=True,
+            )
+            if seconds is not None:
+                asyncio.get_running_loop().call_later(seconds, stop.set)
+            await _show(stack, console, stop)
         console.print("Stopping…")
     console.print(f"Stopped. The state is kept in {folder}; `make clean` forgets it.")
+
+
+async def _load_samples(
+    stack: Stack, others: OtherSources, calls_per_second: float, console: Console
+) -> None:
+    """Load the sample clients, and let calls happen."""
+    async with SampleApi(stack) as api:
+        if await load_sample(api):
+            console.print("Loaded the sample clients.")
+        await add_other_clients(api)
+        if calls_per_second:
+            await stack.supervisor.start(others.poster(per_second=0.2))
+            await api.pbx("traffic", {"calls_per_second": calls_per_second})
 
 
 def addresses(stack: Stack) -> list[str]:

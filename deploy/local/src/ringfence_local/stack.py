@@ -8,6 +8,7 @@ Entering returns when every service is healthy; leaving stops everything in the 
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -27,6 +28,7 @@ from ringfence.secret_files import SERVICES, ensure_secret
 from ringfence.stack_file import database_dsn, kafka_brokers
 from ringfence_local.demo.scene import PBX_DOMAIN, write_simulator_files
 from ringfence_local.embedded.kafka import Kafka
+from ringfence_local.embedded.keeper import ServerKeeper
 from ringfence_local.embedded.ports import free_port
 from ringfence_local.embedded.postgres import Postgres
 from ringfence_local.embedded.server import start_async
@@ -60,6 +62,7 @@ class Stack:
     `services` are those of the six to start; `environment` is added to theirs. `wanted_ports` are
     used if they are free; with {} each port is any free one. `extra_programs` are further simulated
     systems with their ports, and `servers` their entries for the servers file.
+    An embedded server that ends by itself is started again; `notes` are the last lines about that.
     Raises StackError if a part does not start, after it has stopped what it started.
     """
 
@@ -81,6 +84,8 @@ class Stack:
         self.ports: dict[str, int] = {}
         self.kafka: Kafka | None = None
         self.postgres: Postgres | None = None
+        self.keepers: list[ServerKeeper] = []
+        self.notes: deque[str] = deque(maxlen=50)
         self._services = tuple(services)
         self._environment = dict(environment or {})
         self._wanted = {**dict.fromkeys(WANTED_PORTS, 0), **wanted_ports}
@@ -102,6 +107,7 @@ class Stack:
             await self._start_services()
             save_ports(self.folder, {name: self.ports[name] for name in self._wanted})
             undo.enter_context(stack_file_written(self.folder, self.running))
+            undo.push_async_callback(self._keep_servers())
             self._undo = undo.pop_all()
         return self
 
@@ -185,6 +191,19 @@ class Stack:
         if self.postgres:
             self.dsn, self.ports["postgres"] = self.postgres.dsn(), self.postgres.port
             self._logins = self._logins or self.folder / "secrets"
+
+    def _keep_servers(self) -> Callable[[], Awaitable[None]]:
+        """Start an embedded server again whenever it ends; returns what ends that."""
+        servers = (("Kafka", self.kafka), ("PostgreSQL", self.postgres))
+        self.keepers = [ServerKeeper(n, s, self.notes.append) for n, s in servers if s is not None]
+        tasks = [asyncio.create_task(keeper.run()) for keeper in self.keepers]
+
+        async def end() -> None:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        return end
 
     async def _migrate(self) -> None:
         """Bring the schema up to date."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import asyncpg
@@ -59,14 +60,26 @@ class StackMonitor:
         self._mails = mails
         self._http = httpx.AsyncClient(timeout=2, trust_env=False)
         self._before: tuple[float, int] | None = None
+        self._last = StackSnapshot()
 
     async def close(self) -> None:
         """Close the HTTP client."""
         await self._http.aclose()
 
     async def read(self) -> StackSnapshot:
-        """Read the current state. A service that does not answer is shown as such."""
-        snapshot = StackSnapshot(services=[await self._service(name) for name in SERVICES])
+        """Read the current state; of what does not answer, show that and what was last read."""
+        services = [await self._service(name) for name in SERVICES]
+        snapshot = replace(self._last, services=[*services, *self._servers()])
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await self._read_database(snapshot)
+        messages = await asyncio.to_thread(self._stack.inbox.messages)
+        snapshot.mails = [f"{m['To']}: {m['Subject']}" for m in messages[-self._mails :]]
+        snapshot.calls = await self._calls()
+        snapshot.calls_per_second = self._rate(snapshot.calls)
+        self._last = snapshot
+        return snapshot
+
+    async def _read_database(self, snapshot: StackSnapshot) -> None:
         # The report views can be read by the role of any service.
         connection = await asyncpg.connect(
             self._stack.dsn_of(OPERATOR), server_settings={"role": role_of("accounts")}
@@ -78,11 +91,16 @@ class StackMonitor:
             snapshot.alarms = await count_open_alarms(connection)
         finally:
             await connection.close()
-        messages = await asyncio.to_thread(self._stack.inbox.messages)
-        snapshot.mails = [f"{m['To']}: {m['Subject']}" for m in messages[-self._mails :]]
-        snapshot.calls = await self._calls()
-        snapshot.calls_per_second = self._rate(snapshot.calls)
-        return snapshot
+
+    def _servers(self) -> list[ServiceSnapshot]:
+        """The embedded servers that are down or were started again."""
+        return [
+            ServiceSnapshot(
+                keeper.name, "restarting" if keeper.is_down else "ok", 0, keeper.restart_count
+            )
+            for keeper in self._stack.keepers
+            if keeper.is_down or keeper.restart_count
+        ]
 
     async def _service(self, name: str) -> ServiceSnapshot:
         child = self._stack.supervisor.children[name]

@@ -27,7 +27,7 @@ from aiokafka.errors import KafkaError
 from ringfence_local.embedded import server
 from ringfence_local.embedded.artifacts import kafka_class_path
 from ringfence_local.embedded.kafka_secure import SecureListener
-from ringfence_local.embedded.ports import free_port
+from ringfence_local.embedded.ports import free_port, same_port
 from ringfence_local.errors import StackError, TransientStartError
 from ringfence_local.processes import child
 
@@ -95,6 +95,7 @@ class Kafka:
         self._lock_file = self._folder / "hold"
         self._process: subprocess.Popen[bytes] | None = None
         self._java: list[str] = []
+        self._answered = False
         self.port = 0
         self.secure_port = 0
 
@@ -157,6 +158,7 @@ class Kafka:
             if ended or time.monotonic() > deadline:
                 raise self._failure("ended" if ended else f"no answer in {READY_BOUND_S:.0f} s")
             time.sleep(0.05)
+        self._answered = True
 
     def stop(self) -> None:
         """Stop it cleanly, or kill it after a timeout. Does nothing if it does not run."""
@@ -200,10 +202,11 @@ class Kafka:
             )
 
     def _choose_ports(self) -> None:
-        self.port = free_port(self._wanted_port)
+        self.port = same_port(self.port) if self._answered else free_port(self._wanted_port)
         secure, more = "", ""
         if self._secure is not None:
-            self.secure_port = free_port()
+            known = self._answered
+            self.secure_port = same_port(self.secure_port) if known else free_port()
             secure = f",SASL_SSL://127.0.0.1:{self.secure_port}"
             more = self._secure.properties()
         text = more + _PROPERTIES.format(

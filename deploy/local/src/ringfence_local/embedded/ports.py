@@ -2,6 +2,8 @@
 
 import socket
 
+from ringfence_local.errors import StackError
+
 
 def free_port(wanted: int = 0, host: str = "127.0.0.1") -> int:
     """`wanted` if nothing listens on it, else any free TCP port of `host`."""
@@ -15,3 +17,10 @@ def free_port(wanted: int = 0, host: str = "127.0.0.1") -> int:
             found: int = probe.getsockname()[1]
             return found
     raise OSError(f"{host} has no free TCP port")
+
+
+def same_port(port: int) -> int:
+    """`port`, which others know already. Raises StackError if another program took it."""
+    if free_port(port) != port:
+        raise StackError(f"another program uses port {port}: end it")
+    return port

@@ -24,7 +24,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ringfence_local.embedded import server
-from ringfence_local.embedded.ports import free_port
+from ringfence_local.embedded.ports import free_port, same_port
 from ringfence_local.errors import StackError, TransientStartError
 from ringfence_local.private_file import write_private
 from ringfence_local.processes import child
@@ -71,6 +71,7 @@ class Postgres:
         self._wanted_port = wanted_port
         self._process: subprocess.Popen[bytes] | None = None
         self._user = _UNPRIVILEGED if os.geteuid() == 0 else None
+        self._answered = False
         self.port = 0
 
     @property
@@ -111,7 +112,7 @@ class Postgres:
 
     def launch(self) -> None:
         """Start the process, which answers soon, or after its recovery from a crash."""
-        self.port = free_port(self._wanted_port)
+        self.port = same_port(self.port) if self._answered else free_port(self._wanted_port)
         settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
         settings += [f"-chba_file={self._hba_file}", "-p", str(self.port)]
         command = [program("postgres"), "-D", str(self._data), *settings]
@@ -127,6 +128,7 @@ class Postgres:
                 raise self._failure("ended" if ended else f"not ready in {READY_BOUND_S:.0f} s")
             time.sleep(0.02)
         self._ensure_database()
+        self._answered = True
 
     def stop(self) -> None:
         """Stop it cleanly, or kill it after a timeout. Does nothing if it does not run."""

@@ -15,6 +15,11 @@ class EmbeddedServer(Protocol):
     in the main thread, because the server ends with the thread that launched it.
     """
 
+    @property
+    def ended(self) -> bool:
+        """Whether it was started and has ended by itself since."""
+        ...
+
     def prepare(self) -> None:
         """Provide the files and the data folder, and end a leftover server in it."""
         ...

@@ -72,13 +72,6 @@ class OwnStack(Stack):
         """The content of the stack file; there is no inbox."""
         return replace(super().running, inbox_folder="")
 
-    def ended_server(self) -> str | None:
-        """A message about an embedded server that has ended by itself; None if none has."""
-        for name, server in (("Kafka", self.kafka), ("PostgreSQL", self.postgres)):
-            if server is not None and server.ended:
-                return f"the embedded {name} has ended; its log is below {self.folder}"
-        return None
-
     async def _start_external_systems(self) -> None:
         """Start nothing: the external systems are the operator's."""
         self.ports.update(self._fixed)

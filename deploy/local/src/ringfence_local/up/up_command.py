@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
@@ -18,7 +19,7 @@ from ringfence_contracts.errors import BadInput
 from ringfence_local import compiled
 from ringfence_local.errors import StackError
 from ringfence_local.processes.log_rotation import logs_of, rotate
-from ringfence_local.processes.stopping import stop_on_signals, stopped_within
+from ringfence_local.processes.stopping import done_before, stop_on_signals, stopped_within
 from ringfence_local.up.environment_notes import kafka_line, postgres_line
 from ringfence_local.up.own_stack import FOLDER, PUSH_PORT, WANTED_PORTS, OwnStack
 from ringfence_local.up.servers_check import servers_with_secrets
@@ -157,24 +158,22 @@ async def _up(stack: OwnStack, servers: Servers, default_mode: str) -> None:
     stop = stop_on_signals()
     began = time.monotonic()
     click.echo("Starting Kafka, PostgreSQL and the services…")
-    async with stack:
-        click.echo(f"Up in {time.monotonic() - began:.1f} s.")
-        for line in _summary_lines(stack, servers, default_mode):
-            click.echo(line)
-        await _report_restarts_until(stack, stop)
+    async with AsyncExitStack() as up:
+        if await done_before(stop, up.enter_async_context(stack)):
+            click.echo(f"Up in {time.monotonic() - began:.1f} s.")
+            for line in _summary_lines(stack, servers, default_mode):
+                click.echo(line)
+            await _report_restarts_until(stack, stop)
         click.echo("Stopping…")
     click.echo(f"Stopped. The state is kept in {stack.folder}.")
 
 
 async def _report_restarts_until(stack: OwnStack, stop: asyncio.Event) -> None:
-    """Report each restart of a service, and rotate the logs, until `stop` is set.
-
-    Raises StackError if an embedded server has ended.
-    """
+    """Report each restart of a service or server, and rotate the logs, until `stop` is set."""
     before: dict[str, int] = {}
     while not await stopped_within(stop, _LOOK_EVERY_S):
-        if lost := stack.ended_server():
-            raise StackError(f"{lost}. Start again: what was accepted is kept.")
+        while stack.notes:
+            click.echo(stack.notes.popleft())
         for name, child in stack.supervisor.children.items():
             if child.restart_count != before.get(name, 0):
                 before[name] = child.restart_count
