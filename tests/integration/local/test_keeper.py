@@ -98,6 +98,6 @@ def test_ctrl_c_during_the_start_ends_everything(tmp_path: Path, command: str) -
 
 def _command(process: psutil.Process) -> list[str]:
     try:
-        return process.cmdline()
+        return list(process.cmdline())
     except psutil.Error:
         return []
