@@ -1,4 +1,4 @@
-"""`ringfence verify`: I10 and I11 hold on a sound database, and name each kind of damage."""
+"""`ringfence verify`: I10 to I12 hold on a sound database, and name each kind of damage."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -53,29 +53,49 @@ class Installation:
         await self.bench.save_accounts(changed)
         record = received(ACCOUNT_CHANGED, changed, derive("profile", account_id, version))
         await self.watch.handle([record])
+        await self.copy()
         return record
 
     async def tell(self, outcome: Outcome) -> None:
         """Balance-watch reads what rating publishes."""
         changed = [from_outgoing(e) for e in outcome.publish if e.topic is BALANCE_CHANGED]
         await self.watch.handle(changed)
+        await self.copy()
 
     async def pay(self, key: str, amount: int, account_id: str, **fields: Any) -> None:
         paid = payment(key, amount * UNIT, account_id, **fields)
         await self.tell(await self.bench.pay(paid))
 
     async def suspend(self) -> None:
-        """The suspender's record, as it follows from balance-watch's."""
-        await self.bench.sql(
-            "insert into suspender.account (account_id, profile_version, held, hold, crossing)"
-            " select account_id, profile_version, held, hold, 9 from report.level"
-        )
+        """The suspender's services, as they follow from balance-watch's record."""
+        await self.copy()
         await self.bench.sql(
             "insert into suspender.service (account_id, service_id, server_id, kind, wanted, mode,"
             " would, holds) select account_id, 'svc-' || account_id, 'pbx1', 'fusionpbx', w,"
             " 'auto', w, case when held then '{funds}'::text[] else '{}' end"
             " from report.level,"
             " lateral (select case when held then 'suspended' else 'active' end as w) as state"
+        )
+
+    async def copy(self) -> None:
+        """The suspender and the notifier read the last profiles and crossings."""
+        await self.bench.sql(
+            "insert into suspender.account (account_id, profile_version, held, hold, crossing)"
+            " select account_id, profile_version, held, hold, coalesce(switching, 0)"
+            " from report.level left join report.last_crossing using (account_id)"
+            " on conflict (account_id) do update set profile_version = excluded.profile_version,"
+            " crossing = excluded.crossing"
+        )
+        await self.bench.sql(
+            "insert into notifier.account (account_id, version, first_name, last_name,"
+            " company_name, email, wants_mail, low_balance_threshold)"
+            " select account_id, version, '', '', '', '', true, '' from report.account"
+            " on conflict (account_id) do update set version = excluded.version"
+        )
+        await self.bench.sql(
+            "insert into notifier.level (account_id, crossing)"
+            " select account_id, crossing from report.last_crossing"
+            " on conflict (account_id) do update set crossing = excluded.crossing"
         )
 
     async def verify(self, *arguments: str) -> tuple[int, str]:
@@ -190,6 +210,32 @@ DAMAGES = {
         "update accounts.account set credit_limit_micro = 15000000" + OF_1001,
         "account 1001: balance-watch has it held; right is not held, by the ledger and accounts:"
         " credit -10.00, debts 0.00, limit 15.00",
+    ),
+    "I12 profile": (
+        "update notifier.account set version = 1 where account_id = '1002'",
+        "notifier, 1002 (account.changed.v1): it has version 1; right is 2",
+    ),
+    "I12 restored": (
+        "update suspender.account set profile_version = 7 where account_id = '1002'",
+        "suspender, 1002 (account.changed.v1): it has version 7; right is 2",
+    ),
+    "I12 balance": (
+        "update balance_watch.account set balance_version = 1, settled = 1"
+        " where account_id = '1002'",
+        "balance-watch, 1002 (balance.changed.v1): it has version 1; right is 2",
+    ),
+    "I12 crossing": (
+        "update suspender.account set crossing = 0" + OF_1001,
+        "suspender, 1001 (balance.zero.v1): it has version 0; right is",
+    ),
+    "I12 service": (
+        "insert into accounts.product select 'svc-1001', '1001', null, '{}', '{}', 0, 'test', now();"
+        " update suspender.service set confirmed = 'suspended', confirmed_at = now()" + OF_1001,
+        "accounts, 1001/svc-1001 (service.suspended.v1): it is known as on; right is off",
+    ),
+    "I12 tariff": (
+        "delete from rating.tariff where version_id = 1",
+        "rating, 1 (tariff.published.v1): it is not known; right is that it is",
     ),
     "I11 suspender": (
         "update suspender.account set held = false" + OF_1001,

@@ -1,4 +1,4 @@
-"""Recomputes the invariants I1 to I4, I10 and I11 from the tables."""
+"""Recomputes the invariants I1 to I4, I10 to I12 from the tables."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import orjson
 
+from rating.anti_entropy.check import check_copies
 from rating.audit.finding import Check, OnProgress
 from rating.audit.holds import check_holds
 from rating.audit.payments import check_payments
 from rating.audit.store import AuditStore, ChargeRow
 from rating.pricing.price import CallFees, PriceTerms, parse_increment
-
 
 _COMPUTED_AT_ONCE = 200
 """Charges that are computed again before other work of the process has its turn."""
@@ -44,6 +44,7 @@ async def verify(
         ("charges", _check_single),
         ("payments", lambda s: check_payments(s, wait_s)),
         ("funds holds", lambda s: check_holds(s, wait_s)),
+        ("copies", lambda s: check_copies(s, wait_s)),
     ):
         on_progress(name, None, None)
         checks.append(await check(store))

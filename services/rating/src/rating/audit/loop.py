@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 from prometheus_client import Gauge
 
+from rating.anti_entropy.check import copy_key
 from rating.audit.finding import lasting_rows
 from rating.audit.holds import hold_key
 from rating.audit.payments import payment_key
@@ -27,6 +28,7 @@ _POLL_EVERY_S = 30.0
 _BETWEEN_SERVICES = (
     ("I10", "rating.drift_i10", payment_key),
     ("I11", "rating.drift_i11", hold_key),
+    ("I12", "rating.drift_i12", copy_key),
 )
 log = structlog.get_logger()
 

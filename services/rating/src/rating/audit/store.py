@@ -14,6 +14,7 @@ _COUNTED = {
     "report.accepted_record": "select count(*) from report.accepted_record",
     "report.payment": "select count(*) from report.payment",
     "report.level": "select count(*) from report.level",
+    "report.account": "select count(*) from report.account",
 }
 _DRIFTS = {
     "rating.drift_i1": "select * from rating.drift_i1 order by account_id",
@@ -21,6 +22,7 @@ _DRIFTS = {
     "rating.drift_i3": "select * from rating.drift_i3 order by accepted_at",
     "rating.drift_i4": "select * from rating.drift_i4 order by call_id",
     "rating.drift_i10": "select * from rating.drift_i10 order by account_id, payment_id",
+    "rating.drift_i12": "select * from rating.drift_i12 order by topic, reader, key",
     "rating.drift_i11": (
         "select * from rating.drift_i11 order by account_id, rule, service_id, number"
     ),
