@@ -112,6 +112,10 @@ async def test_a_token_is_all_that_an_operator_needs(desk: Desk) -> None:
     assert "the notifier has none that is open" in " ".join(output.split())
     assert output.strip().endswith("1 fail")
     assert SUPER_KEY not in output
+    (job,) = json.loads((await desk.run("jobs", "--json"))[1])
+    status, again, _ = await desk.run("jobs", "show", job["request_id"][:8])
+    assert status == 0
+    assert again.endswith(output)
 
 
 async def test_one_server_as_json(desk: Desk) -> None:

@@ -10,6 +10,7 @@ from ringfence_cli.jobs.replay import show_replay
 from ringfence_cli.jobs.rerate import show_rerating
 from ringfence_cli.jobs.short_ids import full_id
 from ringfence_cli.jobs.verify import show_verification
+from ringfence_cli.servers.doctor import print_findings
 from ringfence_cli.tables import (
     TableRow,
     field,
@@ -28,6 +29,7 @@ _RESULTS: dict[str, Callable[[JobFacts], None]] = {
     "rerate.apply": lambda found: show_rerating(found, undoes=False, as_json=False),
     "rerate.undo": lambda found: show_rerating(found, undoes=True, as_json=False),
     "unrated.replay": lambda found: show_replay(found, as_json=False),
+    "doctor.examine": lambda found: print_findings(found["findings"]),
 }
 
 

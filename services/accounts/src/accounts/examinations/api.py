@@ -23,8 +23,7 @@ class ExaminationBody(Body):
 class Examination(BaseModel):
     """An examination was requested: `GET /v1/jobs/{request_id}` shows how far it is.
 
-    The result of the job has `findings`, a list of objects with `subject`, `check`, `state` (ok,
-    warn, fail), `said` and `do`.
+    Its result is an ExaminationResult.
     """
 
     request_id: UUID

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from accounts.examinations.answers import ExaminationResult
+
 JobState = Literal["waiting", "running", "done", "refused", "failed"]
 
 
@@ -106,7 +108,7 @@ class ReplayResult(_Result):
 
 
 JobResult = Annotated[
-    VerificationResult | RerateResult | ReplayResult | dict[str, Any],
+    VerificationResult | RerateResult | ReplayResult | ExaminationResult | dict[str, Any],
     Field(union_mode="left_to_right"),
 ]
 
