@@ -92,7 +92,7 @@ async def test_a_balance_is_shown_with_its_entries(here: Explained) -> None:
     await here.bench.rate(call(1), call(2))
     output = await here.operator.output(account, "1001", "--utc")
     assert "receipt 7 5.00 5.00" in output
-    assert "closing 4.98 4.98 3 entries. Times are in UTC." in output
+    assert "closing 4.98 4.98 Times are in UTC. 3 entries. They add up." in output
     assert "They add up. Balance now: 4.98 CAD." in output
     whole = await here.operator.json(account, "1001")
     assert (whole["closing"], len(whole["entries"])) == ("4.98", 3)
@@ -117,7 +117,7 @@ async def test_entries_that_are_left_out_are_a_line_of_the_table(here: Explained
     output = (await here.operator.run(account, "1001", "--limit", "3", "--utc")).stdout
     joined = " ".join(output.split())
     assert "opening 0.00 … 5 earlier entries, together 4.96 4.96" in joined
-    assert "3 of 8 entries; --limit shows more. Times are in UTC." in joined
+    assert "Times are in UTC. 3 of 8 entries; --limit shows more. They add up." in joined
     assert amounts(output) == [4_960_000, -10_000, -10_000, -10_000]
     assert sum(amounts(output)) == await here.bench.balance()
     whole = (await here.operator.run(account, "1001", "--limit", "8")).stdout
@@ -156,12 +156,13 @@ async def test_a_period_is_typed_in_the_zone_in_which_times_are_shown(here: Expl
     local = await here.operator.output(account, "1001", "--since", "2026-12-01")
     assert "opening -0.01 " in local
     assert "12-01 01:00 charge" in local
-    assert "1 entry. Times are in EST/EDT." in local
+    assert "Times are in EST/EDT. 1 entry." in local
     utc = await here.operator.output(account, "1001", "--utc", "--since", "2026-12-01")
     assert "opening 0.00 " in utc
     assert "12-01 04:00 charge" in utc
     none = await here.operator.output(account, "1001", "--since", "2100-01-01")
-    assert "opening -0.02 closing 0.00 -0.02 0 entries." in none
+    assert "opening -0.02 closing 0.00 -0.02 Times are" in none
+    assert "0 entries. They add up." in none
 
 
 async def test_a_balance_that_differs_from_its_entries_is_reported_and_fails(

@@ -1,18 +1,18 @@
 """`ringfence explain`: what became of a call, and why a client is on or off."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
 
 from ringfence_cli import times
 from ringfence_cli.connection import api_client, path_of
-from ringfence_cli.grid import GridColumn, print_grid
 from ringfence_cli.tables import (
     instant,
     output_options,
     print_json,
     print_sentence,
+    show_facts,
     show_rows,
     titled,
 )
@@ -54,13 +54,22 @@ def explain_call(call: str, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    rows = [(line["label"], _text_of(line)) for line in found["lines"]]
-    print_grid((GridColumn("label"), GridColumn("text")), rows, folds="text", headed=False)
+    for number, part in enumerate(_parts(found["lines"])):
+        if number:
+            click.echo()
+        show_facts(part, as_json=False)
 
 
-def _text_of(line: Mapping[str, Any]) -> str:
-    """The text of a line; an instant in the zone in which instants are shown."""
-    return times.sentence(line["at"]) if line["at"] else str(line["text"])
+def _parts(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The lines between two blank ones, by label; instants are in the shown zone."""
+    parts: list[dict[str, str]] = [{}]
+    for line in lines:
+        if not line["label"]:
+            parts.append({})
+        else:
+            text = times.sentence(line["at"]) if line["at"] else str(line["text"])
+            parts[-1][line["label"]] = text
+    return parts
 
 
 @explain.command("client")

@@ -7,21 +7,29 @@ import click
 
 from ringfence_cli import times
 from ringfence_cli.connection import ApiClient, api_client, path_of
-from ringfence_cli.grid import GridColumn, print_grid
-from ringfence_cli.tables import limit_option, output_options, plural, print_json, print_sentence
+from ringfence_cli.tables import (
+    field,
+    instant,
+    limit_option,
+    output_options,
+    plural,
+    print_json,
+    print_sentence,
+    short_id,
+    show_rows,
+)
 from ringfence_contracts.money import format_micro
 
 _KINDS = ("charge", "top-up", "adjustment", "reversal")
 _MOST_IN_PAGE = 500
 _COLUMNS = (
-    GridColumn("posted"),
-    GridColumn("kind"),
-    GridColumn("what"),
-    GridColumn("amount", right=True),
-    GridColumn("balance", right=True),
-    GridColumn("entry"),
+    instant("posted", "posted_at"),
+    field("kind"),
+    field("what"),
+    field("amount"),
+    field("balance"),
+    short_id("entry", "entry_id"),
 )
-_Row = tuple[str, str, str, str, str, str]
 
 
 @click.command()
@@ -72,46 +80,37 @@ def _read(api: ApiClient, path: str, limit: int, **asked: str | None) -> Mapping
 
 
 def _show(found: Mapping[str, Any], kind: str | None) -> None:
-    print_grid(_COLUMNS, list(_rows(found, kind)), folds="what")
+    show_rows(_rows(found, kind), _COLUMNS, as_json=False, empty="")
     shown, in_range = len(found["entries"]), found["entries_in_range"]
     count = plural(in_range, "entry")
     if shown < in_range:
-        more = "; --limit shows more" if found["next"] else ""
-        count = f"{shown} of {count}{more}"
-    click.echo(f"{count}. Times are in {times.zone_name()}.")
+        count = f"{shown:,} of {count}"
+    if found["next"]:
+        count += "; --limit shows more"
+    outcome = f"They add up. Balance now: {found['balance']} {found['currency']}."
     if found["differs"]:
-        print_sentence(f"They do not add up: {found['differs']}.")
-    else:
-        click.echo(f"They add up. Balance now: {found['balance']} {found['currency']}.")
+        outcome = f"They do not add up: {found['differs']}."
+    print_sentence(f"{count}. {outcome}")
 
 
-def _rows(found: Mapping[str, Any], kind: str | None) -> Iterator[_Row]:
+def _rows(found: Mapping[str, Any], kind: str | None) -> Iterator[Mapping[str, Any]]:
     """The rows of the table: its column of amounts adds up to the closing balance."""
-    yield "", "opening", "", "", found["opening"], ""
+    yield {"kind": "opening", "balance": found["opening"]}
     yield from _left_out(found, kind)
-    for entry in found["entries"]:
-        yield (
-            times.cell(entry["posted_at"]),
-            entry["kind"],
-            entry["what"],
-            entry["amount"],
-            entry["balance"],
-            entry["entry_id"][:8],
-        )
-    yield "", "closing", "", found["sum"], found["closing"], ""
+    yield from found["entries"]
+    yield {"kind": "closing", "amount": found["sum"], "balance": found["closing"]}
 
 
-def _left_out(found: Mapping[str, Any], kind: str | None) -> Iterator[_Row]:
+def _left_out(found: Mapping[str, Any], kind: str | None) -> Iterator[Mapping[str, Any]]:
     """The entries that are not shown, as one row; those of other kinds may be between the shown."""
     entries: Sequence[Mapping[str, Any]] = found["entries"]
     number = found["entries_in_range"] - len(entries)
     if not number:
         return
     micro = found["sum_micro"] - sum(entry["amount_micro"] for entry in entries)
+    row = {"kind": "…", "amount": format_micro(micro)}
     if kind is None:
         balance = format_micro(found["opening_micro"] + micro)
-        what = f"{plural(number, 'earlier entry')}, together"
-        yield "", "…", what, format_micro(micro), balance, ""
+        yield {**row, "what": f"{plural(number, 'earlier entry')}, together", "balance": balance}
     else:
-        what = f"{plural(number, 'entry')} not shown, together"
-        yield "", "…", what, format_micro(micro), "", ""
+        yield {**row, "what": f"{plural(number, 'entry')} not shown, together"}

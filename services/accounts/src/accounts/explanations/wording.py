@@ -202,7 +202,7 @@ def _dead(row: StoredRow) -> Iterator[LabelledText]:
     """Why a record can never be rated."""
     yield LabelledText("outcome", "dead: this record can never be rated")
     yield LabelledText("why", row["reason"])
-    yield _instant("since", row["died_at"])
+    yield _instant("dead since", row["died_at"])
     yield LabelledText("record", row["record_start"])
     to_do = "fix the record at its source and send it again with a new call id"
     yield LabelledText("what to do", to_do)
