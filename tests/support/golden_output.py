@@ -37,6 +37,7 @@ _SAME_LENGTH = (
     *_WHEN,
     re.compile(r"(?<=127\.0\.0\.1:)\d+"),
     re.compile(r"\b[0-9a-f]{8}\b(?= *$)", re.MULTILINE),  # the beginning of an id, in a table
+    re.compile(r"^[0-9a-f]{8}(?=  )", re.MULTILINE),  # the same, in its first column
     re.compile(r"^ [0-9a-f-]{12}(?= )", re.MULTILINE),  # an id, broken into lines in a table
     re.compile(r"(?<===)\d{19}(?===)"),  # the border of a mail's parts
     re.compile(r"(?<=refund of )[0-9a-f]{8}"),

@@ -240,7 +240,7 @@ async def look(day: Day) -> None:
     await day.run("unrated", "replay", "--all")
     await day.run("unrated", "replay", "zz")
     newest, _ = await day.json("mails")
-    await day.run("mails", "show", newest["notice_id"])
+    await day.run("mails", "show", newest["notice_id"][:8])
     await day.run("mails", "show", "nonsense")
 
 
@@ -259,6 +259,25 @@ async def pay(day: Day) -> None:
     await day.all("account 1001 --limit 2")
     await day.run("payments", "claim", "--all", "--reason", "checked", "--yes")
     await day.run("payments", "claim", "--reason", "checked")
+    await claim(day)
+
+
+async def claim(day: Day) -> None:
+    """Claim a payment that accounts lost, and one of a client that does not exist."""
+    for account, micro in (("1002", 5_000_000), ("nobody", 7_500_000)):
+        await day.database.execute(
+            "insert into rating.unclaimed (payment_id, account_id, kind, amount_micro, currency,"
+            " reference, received_at, correlation_id, reason, record)"
+            " values (gen_random_uuid(), $1, 'top-up', $2, 'CAD', 'receipt', now(), '',"
+            " 'accounts does not hold it', '')",
+            account,
+            micro,
+        )
+    await day.run("payments", "unclaimed")
+    await day.run("payments", "claim", "abcd", "--reason", "checked")
+    await day.run("payments", "claim", "--all", "--reason", "restored", "--yes")
+    await day.database.execute("delete from rating.unclaimed where account_id = 'nobody'")
+    await day.balance(BEN, 65_000_000, "ok")
 
 
 async def order(day: Day) -> None:
@@ -284,6 +303,10 @@ async def order(day: Day) -> None:
         " '31 clients at once', 'decide by ringfence brake', now())"
     )
     await day.all("brake", "alarms")
+    await day.run("brake", "undo", "--reason", "the rates were wrong")
+    await day.database.execute(
+        "update suspender.brake set on_since = now(), cause = '31 of 300 live clients at once'"
+    )
     await day.run("brake", "release", "--reason", "the rates are right")
     await day.all("server inventory pbx1 --refresh", "server list")
     await day.all("server inventory none", "server compare pbx1", "server propose pbx1")
@@ -291,8 +314,33 @@ async def order(day: Day) -> None:
     await day.all("server list", "server resume pbx1", "server resume none", "servers")
     sent = next(mail for mail in await day.json("mails") if mail["state"] == "sent")
     await day.run("mails", "resend", sent["notice_id"], "--reason", "lost")
+    await day.database.execute(
+        "update notifier.message set state = 'failed', last_error = '550 no such user'"
+        " where message_id = $1::text::uuid",
+        sent["notice_id"],
+    )
+    await day.run("mails", "resend", sent["notice_id"], "--reason", "address corrected")
+    await adopted(day)
     await day.run("product", "remove", "1002", "pbx-1002", "--yes")
     await day.run("product", "remove", "1002", "pbx-1002", "--yes")
+
+
+async def adopted(day: Day) -> None:
+    """List what would be adopted for a client who was off when it was imported."""
+    await day.database.execute(
+        """with client as (insert into suspender.account (account_id, profile) values ('1003',
+            '{"profile": {"voip_suspended": "Yes", "voip_suspended_by": "import"}}')),
+        element as (insert into suspender.named_element values
+            ('1003', 'pbx-1003', 'pbx1', 'extensions', 'old.voip.example', '301'))
+        insert into suspender.inventory
+            (server_id, kind, tenant, name, uuid, label, enabled, leads_to, read_at)
+        values ('pbx1', 'extension', 'old.voip.example', '301', '', 'Front desk', false, '', now())
+        """
+    )
+    await day.run("adopt", "list")
+    for table in ("named_element", "account"):
+        await day.database.execute(f"delete from suspender.{table} where account_id = '1003'")
+    await day.database.execute("delete from suspender.inventory where tenant = 'old.voip.example'")
 
 
 async def price_again(day: Day) -> None:
