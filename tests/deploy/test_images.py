@@ -8,6 +8,7 @@ from tests.deploy.containers import DEBIAN, OURS, Engine, image
 
 MAILS = ("notifier", "tools")
 PACKAGES = {
+    "cdr-ingest": ("ringfence", "cdr_ingest", "ringfence_doctor"),
     "tools": ("ringfence", "accounts", "cdr_ingest", "rating", "notifier"),
     "simulators": ("ringfence_simulators",),
 }
