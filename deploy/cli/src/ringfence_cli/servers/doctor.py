@@ -37,6 +37,8 @@ def doctor(only: str | None, here: bool, as_json: bool) -> None:
     cdr-ingest does it, where the credentials are; with --here this machine does, when nothing runs
     yet. Each check is a line, with what to do where it is not well. Nothing is changed anywhere and
     no mail is sent; a FusionPBX notes each login by its key. Exit 1 if a check fails.
+
+    Example: ringfence doctor --server pbx1
     """
     findings = _examined_here(only) if here else _examined_by_the_service(only)
     if as_json:
