@@ -163,7 +163,12 @@ def _continued(command: str) -> str:
 
 def _show(access: Access) -> None:
     click.echo(access.login)
-    kinds = (("reads", access.reads), ("writes", access.writes), ("groups", access.groups))
+    kinds = (
+        ("reads", access.reads),
+        ("writes", access.writes),
+        ("groups", access.groups),
+        ("sees", access.describes),
+    )
     for what, names in kinds:
         for number, name in enumerate(names):
             click.echo(f"  {what if number == 0 else '':<8}{name}")
