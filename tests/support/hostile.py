@@ -4,11 +4,14 @@
 """
 
 import json
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+
+from ringfence_contracts.records import Headers
 
 EXAMPLES = settings(
     max_examples=3 * settings().max_examples,
@@ -24,7 +27,8 @@ ODD_TEXTS = (
     "", " ", "\x00", "a\x00b", "\ufffd", "\u202e", "1e999999999", "-0", "NaN", "0x10", "１２",
     "9" * 20, "9" * 5000, "x" * 1001, "x" * 70_000, "a" * 100 + ":", "../../etc/passwd", "%00",
     "2026-02-30T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00",
-    "2026-11-21T12:00:00", "<a>", "&#99999999999;", '"', "\\", "\r\n", "=1+1", "'; drop table x; --",
+    "2026-11-21T12:00:00", "<a>", "&#99999999999;", '"', "\\", "\r\n", "=1+1",
+    "'; drop table x; --",
 )  # fmt: skip
 
 ODD_JSON = (
@@ -100,6 +104,45 @@ def survives(read: Callable[[], object], *refusals: type[Exception]) -> bool:
     try:
         read()
     except refusals as refused:
-        assert 0 < len(str(refused)) < 20_000, "a refusal names its reason, in a bounded text"
-        return False
-    return True
+        reason = str(refused)
+    else:
+        return True
+    assert 0 < len(reason) < 20_000, "a refusal names its reason, in a bounded text"
+    return False
+
+
+def random_records(
+    good: bytes, chance: random.Random, count: int
+) -> Iterator[tuple[bytes, Headers]]:
+    """Values and headers of hostile records like a good one; the same for the same seed."""
+    document: dict[str, Any] = json.loads(good)
+    names = sorted(document)
+    for _ in range(count):
+        fields = dict(document)
+        for name in chance.sample(names, min(len(names), chance.randint(1, 3))):
+            fields[name] = chance.choice((*ODD_TEXTS, *NUMBERS, None, [], {}, [{}], True))
+        whole = json.dumps(fields).encode("utf-8", "surrogatepass")
+        start, cut = chance.randrange(len(good)), chance.randint(0, 9)
+        deep = nested(chance.choice(DEPTHS))
+        value = chance.choice(
+            (
+                whole,
+                chance.choice(ODD_JSON).encode("utf-8", "surrogatepass"),
+                good[:start] + chance.randbytes(chance.randint(0, 9)) + good[start + cut :],
+                json.dumps(document)[:-1].encode() + f', "later": {deep}}}'.encode(),
+                chance.randbytes(chance.randint(0, 300)),
+                b"",
+            )
+        )
+        yield value, chance.choice(ODD_HEADERS)
+
+
+ODD_HEADERS: tuple[Headers, ...] = (
+    (),
+    (("ce_id", None),),
+    (("ce_id", b"7"), ("ce_correlationid", None)),
+    (("ce_id", b"\xff\x00"), ("ce_id", b""), ("", b""), ("\x00", b"\x00")),
+    (("ce_correlationid", b"x" * 20_000),),
+    (("ce_id", b"0b0f3d3c-97a5-5e3a-8d0e-7a6d3a1f9f10"), ("ce_correlationid", b"\xff\x00")),
+)
+"""Headers without values, not unique, not UTF-8, too long."""

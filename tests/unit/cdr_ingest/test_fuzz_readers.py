@@ -1,4 +1,4 @@
-"""Whatever a PBX or a provider sends, each reader of calls takes it or refuses it with its reason."""
+"""Whatever a PBX or provider sends, each reader of calls takes it or refuses it with a reason."""
 
 import base64
 import json
@@ -140,7 +140,7 @@ def test_any_post_of_vodia(body: bytes, form: str) -> None:
 @example((json.dumps(VODIA_ROW)[:-1] + ', "from": "\\ud800"}').encode())
 @example((json.dumps(VODIA_ROW)[:-1] + ', "\\ud800": 1, "start": []}').encode())
 def test_any_listed_call_of_vodia(body: bytes) -> None:
-    """The list as a whole is JSON, or the poll fails; each of its records is a call or a bad row."""
+    """The list is JSON as a whole, or the poll fails; each record is a call or a bad row."""
 
     def read() -> None:
         is_record(read_record("pbx-2", "north.example", read_json(body), 1))

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,7 +40,7 @@ LESNET: dict[str, Any] = {"status": "ok", "peer": {"state": "enabled", "dids": [
 def every_page(html: str) -> None:
     """Every reader of a page of FusionPBX."""
     for kind in ("gateways", "extensions", "domains", "destinations"):
-        listed = read_list(html, kind, show_all=kind == "domains")  # type: ignore[arg-type]
+        listed = read_list(html, kind, show_all=kind == "domains")
         for row in listed.rows if listed else ():
             did_of(row)
     form = read_form(html, "a")

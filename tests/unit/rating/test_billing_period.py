@@ -103,7 +103,7 @@ def test_an_implausible_start_makes_the_call_wait(ahead: timedelta, believed: bo
     assert (implausible_time(call(started_at=NOON + ahead), NOON) is None) == believed
 
 
-@pytest.mark.parametrize("year", [1, 1969, 2100, 9999])
+@pytest.mark.parametrize("year", [1900, 1969, 2100, 9998])
 def test_a_call_in_an_impossible_year_is_rejected(year: int) -> None:
     started = datetime(year, 6, 1, tzinfo=UTC)
     with pytest.raises(Reject, match="expected instants from 1970 to 2099"):

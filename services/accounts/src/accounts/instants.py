@@ -2,13 +2,16 @@
 
 from datetime import UTC, datetime
 
+from ringfence_contracts.events.model import EARLIEST_YEAR, LATEST_YEAR, in_range
+
 
 def in_utc(instant: datetime) -> datetime:
-    """An instant in UTC. Raises ValueError where that is outside the years 1 to 9999."""
+    """An instant in UTC. Raises ValueError for one that events cannot hold."""
     try:
-        return instant.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("an instant between the years 1 and 9999") from None
+        return in_range(instant.astimezone(UTC))
+    except (OverflowError, ValueError):
+        expected = f"an instant between the years {EARLIEST_YEAR} and {LATEST_YEAR}"
+        raise ValueError(expected) from None
 
 
 def read_instant(text: str) -> datetime:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from accounts.instants import read_instant
+from accounts.instants import in_utc, read_instant
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Order as PublishedOrder
 from ringfence_contracts.events.account import OrderKind, YesNoNone
@@ -109,7 +109,7 @@ def read_until(text: str, time_zone: str, now: datetime) -> datetime:
             midnight = datetime.combine(
                 date.fromisoformat(typed) + timedelta(days=1), time(), ZoneInfo(time_zone)
             )
-            found = midnight.astimezone(UTC)
+            found = in_utc(midnight)
         else:
             found = read_instant(typed)
     except (ValueError, OverflowError):

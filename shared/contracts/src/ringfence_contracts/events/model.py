@@ -1,6 +1,7 @@
 """The base class and the field types of event payloads."""
 
 import re
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
@@ -61,7 +62,18 @@ Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Version = Annotated[int, Field(ge=0, le=2**53 - 1)]
 """Grows with every posting or crossing; any reader of JSON holds it exactly."""
 
-Instant = AwareDatetime
+EARLIEST_YEAR, LATEST_YEAR = 1900, 9998
+"""Nothing that happens is earlier. Beyond, an instant cannot be shown in every time zone."""
+
+
+def in_range(instant: datetime) -> datetime:
+    """The instant itself. Raises ValueError if a reader could not hold it."""
+    if not EARLIEST_YEAR <= instant.year <= LATEST_YEAR:
+        raise ValueError(f"must be in the years {EARLIEST_YEAR} to {LATEST_YEAR}")
+    return instant
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(in_range)]
 """An instant with its zone; written in UTC."""
 
 Explanation = dict[str, Any]

@@ -15,7 +15,7 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import AfterValidator, AwareDatetime
 from pydantic.fields import FieldInfo
 
-from ringfence_contracts.events.model import no_nul
+from ringfence_contracts.events.model import EARLIEST_YEAR, LATEST_YEAR, no_nul
 from ringfence_contracts.records import D, Received, parse
 
 _NUL = b"\\u0000"
@@ -31,6 +31,9 @@ class FastDecoder(Generic[D]):
         if model.__pydantic_decorators__.model_validators:
             raise TypeError(f"{model.__name__} has a validator of its own")
         self._model = model
+        self._instants = tuple(
+            name for name, field in model.model_fields.items() if _is_instant(field)
+        )
         fields = [_field(name, field) for name, field in model.model_fields.items()]
         struct = msgspec.defstruct(f"Quick{model.__name__}", fields, kw_only=True, frozen=True)
         self._decode = msgspec.json.Decoder(struct).decode
@@ -45,16 +48,32 @@ class FastDecoder(Generic[D]):
         if _NUL not in value:
             try:
                 # Decoded to text first: msgspec does not check the UTF-8 of fields that it skips.
-                return cast(D, self._decode(value.decode()))
+                decoded = self._decode(value.decode())
+                if self._has_instants_in_range(decoded):
+                    return cast(D, decoded)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 # msgspec raises RecursionError where the model refuses the nesting as invalid.
                 return parse(self._model, received)
         return parse(self._model, received)
 
 
+    def _has_instants_in_range(self, decoded: Any) -> bool:
+        for name in self._instants:
+            instant = getattr(decoded, name)
+            if instant is not None and not EARLIEST_YEAR <= instant.year <= LATEST_YEAR:
+                return False
+        return True
+
+
 def _field(name: str, field: FieldInfo) -> tuple[str, Any] | tuple[str, Any, Any]:
     kind = _kind(field.annotation, field.metadata)
     return (name, kind) if field.is_required() else (name, kind, field.default)
+
+
+def _is_instant(field: FieldInfo) -> bool:
+    return AwareDatetime in (field.annotation, *get_args(field.annotation)) or any(
+        AwareDatetime in get_args(part) for part in get_args(field.annotation)
+    )
 
 
 def _kind(annotation: Any, metadata: list[Any]) -> Any:
