@@ -17,6 +17,7 @@ from accounts.installation.api import adoptions, inventory
 from accounts.installation.api import servers as server_routes
 from accounts.installation.servers import ServerDirectory
 from accounts.jobs import api as jobs
+from accounts.dead import api as dead
 from accounts.notices import api as notices
 from accounts.operations import api as operations
 from accounts.packages import api as packages
@@ -76,6 +77,7 @@ _ROUTERS = (
     operations.router,
     jobs.router,
     notices.router,
+    dead.router,
     server_routes.router,
     inventory.router,
     adoptions.router,

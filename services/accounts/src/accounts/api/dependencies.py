@@ -9,6 +9,7 @@ from accounts.clients.overview.store import Overview
 from accounts.clients.overview.store_elements import ElementStore
 from accounts.clients.overview.store_history import History
 from accounts.clients.versions import read_if_match
+from accounts.dead.store import DeadRecordStore
 from accounts.explanations.store import ExplanationStore
 from accounts.installation.servers import KnownServer, ServerDirectory
 from accounts.installation.store_adoptions import AdoptionStore
@@ -51,6 +52,7 @@ class Dependencies:
     adoptions: AdoptionStore
     elements: ElementStore
     notices: NoticeStore
+    dead: DeadRecordStore
     servers: ServerDirectory | None
     default_mode: OperatingMode
 
@@ -77,6 +79,7 @@ class Dependencies:
             adoptions=AdoptionStore(pool),
             elements=ElementStore(pool),
             notices=NoticeStore(pool),
+            dead=DeadRecordStore(pool, clock),
             servers=servers,
             default_mode=default_mode,
         )

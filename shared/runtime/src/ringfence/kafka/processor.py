@@ -71,6 +71,8 @@ class RecordProcessor(Generic[R]):
         self._retry_bound_s = retry_bound_s
         self._failures = failures
         self._record_dead = record_dead
+        if failures is not None:
+            failures.attach(self)
 
     def read(self, batch: Sequence[Received]) -> R:
         """Decode `batch`. This needs nothing but its bytes, so it may run ahead of `handle`."""
@@ -160,6 +162,8 @@ class RecordProcessor(Generic[R]):
             with STAGE_SECONDS.labels(self._consumer, "publish").time():
                 if over and self._failures is not None:
                     await self._failures.save(list(over.values()))
+                if self._failures is not None:
+                    await self._failures.keep_dead(outcome.reject)
                 await self._publisher.park(parked, self._consumer)
                 await self._publisher.publish(outcome.publish)
 

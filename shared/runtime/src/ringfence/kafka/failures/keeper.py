@@ -13,9 +13,11 @@ import structlog
 
 from ringfence.clock import Clock, SystemClock
 from ringfence.kafka.failures.crash_ranges import BatchPart, CrashRange, Place, divide, offsets_of
+from ringfence.kafka.failures.dead_requests import DeadRequests, HandlesAgain
 from ringfence.kafka.failures.reject_limit import RejectLimit, source_of
 from ringfence.kafka.failures.store import FailureStore
-from ringfence.loops import run_loop
+from ringfence.kafka.failures.store_dead import DeadStore
+from ringfence.loops import run_loop, run_together
 from ringfence.observe.health import Progress
 from ringfence.postgres.alarms import Alarms
 from ringfence.postgres.pool import Pool
@@ -26,6 +28,7 @@ REJECTED_KEPT = timedelta(days=30)
 
 CRASHES_KEPT = timedelta(days=7)
 _EVERY_S = 30.0
+_REQUESTS_EVERY_S = 1.0
 _STORE_BOUND_S = 5.0
 _LOGGED_PLACES = 20
 log = structlog.get_logger()
@@ -41,6 +44,7 @@ class FailureKeeper:
         progress: Progress,
         limit: RejectLimit | None = None,
         clock: Clock | None = None,
+        dead: DeadStore | None = None,
     ) -> None:
         self._store = store
         self._progress = progress
@@ -48,11 +52,34 @@ class FailureKeeper:
         self._clock = clock or SystemClock()
         self._ranges: dict[Place, CrashRange] = {}
         self._known: set[Place] | None = None
+        self._dead = dead
+        self._processor: HandlesAgain | None = None
+
+    def attach(self, processor: HandlesAgain) -> None:
+        """Handle dead records by this processor when an operator asks for it."""
+        self._processor = processor
 
     async def run(self, stop: asyncio.Event) -> None:
-        """End what is over and prune what is old, until `stop` is set."""
+        """End what is over, prune what is old, do what is requested, until `stop` is set."""
+        await run_together(stop, self._tidy_loop, self._request_loop)
+
+    async def _tidy_loop(self, stop: asyncio.Event) -> None:
         await run_loop(
             stop, self.tidy, "failed records wait", progress=self._progress, every_s=_EVERY_S
+        )
+
+    async def _request_loop(self, stop: asyncio.Event) -> None:
+        if self._dead is None or self._processor is None:
+            await stop.wait()
+            return
+        requests = DeadRequests(self._dead, self._processor, self._clock)
+        await run_loop(
+            stop,
+            requests.work,
+            "requests about dead records wait",
+            progress=self._progress,
+            every_s=_REQUESTS_EVERY_S,
+            longest_pause_s=_EVERY_S,
         )
 
     async def tidy(self) -> None:
@@ -62,6 +89,8 @@ class FailureKeeper:
             self._limit.reset(source)
             log.info("source sends no bad records any more", source=source)
         await self._store.prune(now - REJECTED_KEPT, now - CRASHES_KEPT, now)
+        if self._dead is not None:
+            await self._dead.prune(now - REJECTED_KEPT)
 
     @property
     def is_cautious(self) -> bool:
@@ -76,6 +105,11 @@ class FailureKeeper:
     async def save(self, over: Sequence[Rejected]) -> None:
         """Keep rejects that are beyond the limit, under one alarm for each source. Idempotent."""
         await self._store.save_rejected(over, self._limit, self._clock.now())
+
+    async def keep_dead(self, rejected: Sequence[Rejected]) -> None:
+        """Keep rejected records for operators. Idempotent."""
+        if self._dead is not None and rejected:
+            await self._dead.save(rejected, self._clock.now())
 
     async def divide(self, batch: Sequence[Received]) -> list[BatchPart]:
         """Divide a batch by what is known of crashes at its offsets."""
@@ -125,7 +159,8 @@ class FailureKeeper:
 def keep_failures(pool: Pool, alarms: Alarms, *, group: str, progress: Progress) -> FailureKeeper:
     """The keeper of a consumer group, in the schema of its alarms, with the usual limits."""
     store = FailureStore(pool, alarms, consumer=group)
-    return FailureKeeper(store, progress=progress)
+    dead = DeadStore(pool, alarms.schema, consumer=group)
+    return FailureKeeper(store, progress=progress, dead=dead)
 
 
 def _log_crash(batch: Sequence[Received], error: BaseException) -> None:

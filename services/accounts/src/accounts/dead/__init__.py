@@ -1,0 +1,1 @@
+"""Dead records of all services: what could not be processed, and what is done with it."""
