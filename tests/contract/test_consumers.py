@@ -25,6 +25,8 @@ from notifier.store import MailStore as NotifierStore
 from notifier.template_files import load_catalogue, load_templates
 from rating.service import Rating
 from rating.store import RatingStore
+from rating.unrated.rows import RowIntake
+from rating.unrated.store_rows import QueuedRows
 from ringfence.postgres.jobs import JobIntake, JobStore
 from ringfence.postgres.pool import Pool, open_pool
 from ringfence_contracts.events.account import AccountChanged, Service
@@ -35,6 +37,7 @@ from ringfence_contracts.records import Headers, Outcome, Received
 from ringfence_contracts.topics import (
     ACCOUNT_CHANGED,
     ALL_TOPICS,
+    CALL_UNCONFIRMED,
     OPERATOR_REQUESTED,
     PAYMENT_RECEIVED,
     TARIFF_PUBLISHED,
@@ -53,17 +56,19 @@ Build = Callable[[Pool], Handler]
 
 
 def _rating(pool: Pool) -> Handler:
-    """The handler of calls and money, or for operators' requests that of jobs."""
+    """The handler of calls and money, of operators' requests, or of unconfirmed rows."""
     rating = Rating(store=RatingStore(pool), clock=FixedClock(), retry_unrated_s=900)
     jobs = JobIntake(
         JobStore(pool, "rating"), service="rating", commands=("verify",), clock=FixedClock()
     )
+    rows = RowIntake(QueuedRows(pool), FixedClock())
 
     async def handle(batch: Sequence[Received]) -> Outcome:
         requests = [r for r in batch if r.topic == OPERATOR_REQUESTED.name]
-        stored = await jobs.handle(requests)
-        outcome = await rating.handle([r for r in batch if r not in requests])
-        outcome.reject += stored.reject
+        listed = [r for r in batch if r.topic == CALL_UNCONFIRMED.name]
+        outcome = await rating.handle([r for r in batch if r not in (*requests, *listed)])
+        outcome.reject += (await jobs.handle(requests)).reject
+        outcome.reject += (await rows.handle(listed)).reject
         return outcome
 
     return handle

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer
 
 from cdr_ingest.service import run
 from cdr_ingest.settings import Settings
-from cdr_ingest.sources.source import ListedRecord, ListedRow, SourceRecord
+from cdr_ingest.sources.source import ListedRecord, SourceRecord, UnprovenRow
 from ringfence.observe.health import Health
 from ringfence_contracts.records import Received
 from ringfence_contracts.topics import (
@@ -139,7 +139,7 @@ def _toml(value: object) -> str:
 
 def reading_of(record: ListedRecord) -> SourceRecord:
     """What a row seems to be, whether it is confirmed or not."""
-    return record.reading if isinstance(record, ListedRow) else record
+    return record.reading if isinstance(record, UnprovenRow) else record
 
 
 async def rows(dsn: str, query: str, *arguments: object) -> list[asyncpg.Record]:

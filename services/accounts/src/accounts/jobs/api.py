@@ -1,4 +1,4 @@
-"""/v1/jobs, /v1/verifications, /v1/reratings, /v1/unrated/replays: long work of the services.
+"""/v1/jobs, /v1/verifications, /v1/reratings, /v1/unrated: long work of the services.
 
 A request answers at once with the job's id; the service carries the job out when it runs.
 """
@@ -16,7 +16,7 @@ from accounts.jobs.answers import (
     JobWithResult,
     WaitingList,
 )
-from accounts.jobs.bodies import ReplayBody, RerateBody, VerificationBody
+from accounts.jobs.bodies import ReplayBody, RerateBody, RowDropBody, VerificationBody
 from accounts.refusals import Unknown
 
 router = APIRouter(tags=["jobs"])
@@ -80,6 +80,12 @@ async def list_waiting(deps: Deps) -> dict[str, Any]:
 async def request_replay(body: ReplayBody, deps: Deps, who: Who) -> dict[str, Any]:
     """Have rating try unrated calls again. Each call is charged once, however often it is tried."""
     return await _requested(deps, who, "unrated.replay", body.arguments())
+
+
+@router.post("/unrated/drops", status_code=202, response_model=JobRequested)
+async def request_drop(body: RowDropBody, deps: Deps, who: Who) -> dict[str, Any]:
+    """Have rating drop rows that their PBX does not confirm: nobody is ever charged for them."""
+    return await _requested(deps, who, "unrated.drop", body.arguments())
 
 
 async def _requested(

@@ -117,5 +117,19 @@ class ReplayBody(Body):
         return {name: value for name, value in given.items() if value}
 
 
+class RowDropBody(Body):
+    """The rows of the unrated queue to drop, by their ids or first characters, and why.
+
+    Only rows that their PBX does not confirm can be dropped.
+    """
+
+    rows: tuple[CallPrefix, ...] = Field(min_length=1, max_length=_MOST_CALLS)
+    reason: Text = Field(min_length=1)
+
+    def arguments(self) -> dict[str, str]:
+        """The arguments of the job."""
+        return {"rows": ",".join(self.rows), "why": self.reason}
+
+
 def _aware(instant: datetime) -> datetime:
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

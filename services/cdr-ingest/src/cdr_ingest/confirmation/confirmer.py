@@ -18,11 +18,16 @@ import structlog
 
 from cdr_ingest.confirmation.readings import OneCall, talk_time
 from cdr_ingest.confirmation.store import UnconfirmedStore
-from cdr_ingest.confirmation.unconfirmed import Reason, UnconfirmedRow, row_id, waiting_row
+from cdr_ingest.confirmation.unconfirmed import (
+    UnconfirmedReason,
+    UnconfirmedRow,
+    row_id,
+    waiting_row,
+)
 from cdr_ingest.ingest import Ingester
 from cdr_ingest.metrics import UNCONFIRMED
 from cdr_ingest.polling.guarded import SourceReadError
-from cdr_ingest.sources.source import BadRow, ListedRecord, ListedRow, SourceRecord, record_id
+from cdr_ingest.sources.source import BadRow, ListedRecord, SourceRecord, UnprovenRow, record_id
 from ringfence.clock import Clock
 from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import Retry
@@ -61,7 +66,7 @@ class _Asked:
     """What came of a row: calls to ingest, or why it waits."""
 
     records: list[SourceRecord] = field(default_factory=list)
-    reason: Reason = "not-confirmed"
+    reason: UnconfirmedReason = "not-confirmed"
     detail: str = ""
     billsec: int = 0
     is_held: bool = False
@@ -91,8 +96,8 @@ class RowConfirmer:
 
     async def confirm(self, records: Sequence[ListedRecord]) -> list[SourceRecord]:
         """The believed records; rows that are not confirmed are saved as waiting."""
-        believed = [record for record in records if not isinstance(record, ListedRow)]
-        listed = {row_id(row): row for row in records if isinstance(row, ListedRow)}
+        believed = [record for record in records if not isinstance(record, UnprovenRow)]
+        listed = {row_id(row): row for row in records if isinstance(row, UnprovenRow)}
         fresh = await self._fresh({i: r for i, r in listed.items() if i not in self._done})
         if not fresh:
             return believed
@@ -128,7 +133,7 @@ class RowConfirmer:
         self._not_held.clear()
         raw = row.row_text.encode()
         reading = BadRow(row.server_id, row.tenant, raw, 0, row.detail)
-        asked = await self._ask(ListedRow(reading, raw, row.source_call_id))
+        asked = await self._ask(UnprovenRow(reading, raw, row.source_call_id))
         calls = [record for record in asked.records if not isinstance(record, BadRow)]
         if not calls:
             return None
@@ -158,7 +163,7 @@ class RowConfirmer:
             )
         )
 
-    async def _fresh(self, rows: dict[UUID, ListedRow]) -> dict[UUID, ListedRow]:
+    async def _fresh(self, rows: dict[UUID, UnprovenRow]) -> dict[UUID, UnprovenRow]:
         """The rows that claim a call which is neither ingested nor known to wait."""
         ids = {i: self._results.get(i) or _claimed(row) for i, row in rows.items()}
         known = await self._ingester.known_ids([each for found in ids.values() for each in found])
@@ -167,7 +172,7 @@ class RowConfirmer:
         _keep(self._done, (rows.keys() - set(open_ids)) | waiting, _REMEMBERED)
         return {i: rows[i] for i in open_ids if i not in waiting}
 
-    async def _ask(self, row: ListedRow) -> _Asked:
+    async def _ask(self, row: UnprovenRow) -> _Asked:
         """Ask for the call that a row claims, or for every id in a row that cannot be read."""
         if row.source_call_id:
             return await self._ask_for(row.source_call_id, row)
@@ -184,7 +189,7 @@ class RowConfirmer:
             asked.records.append(row.reading)  # no talk time: nothing to charge
         return asked
 
-    async def _ask_for(self, uuid: str, row: ListedRow) -> _Asked:
+    async def _ask_for(self, uuid: str, row: UnprovenRow) -> _Asked:
         one = await self._one_call(uuid)
         if one is None:
             _keep(self._not_held, [uuid], _REMEMBERED)
@@ -217,16 +222,16 @@ class RowConfirmer:
         return f"{words}, nor any other call so far"
 
 
-def _claimed(row: ListedRow) -> list[UUID]:
+def _claimed(row: UnprovenRow) -> list[UUID]:
     return [call_id(row.server_id, row.source_call_id)] if row.source_call_id else []
 
 
-def _unreadable(row: ListedRow) -> str:
+def _unreadable(row: UnprovenRow) -> str:
     reason = row.reading.reason if isinstance(row.reading, BadRow) else "unknown"
     return f"{row.server_id} lists this row, which cannot be read: {reason}"
 
 
-def _ids_in(row: ListedRow) -> list[str]:
+def _ids_in(row: UnprovenRow) -> list[str]:
     """The ids in an unreadable row, without the domain's at its beginning."""
     text = row.raw.decode("utf-8", "replace")
     first = _UUID.match(text, 1)
@@ -237,7 +242,7 @@ def _ids_in(row: ListedRow) -> list[str]:
     return found if len(found) <= _MOST_IDS else [*found[:half], *found[-half:]]
 
 
-def _talk_time(row: ListedRow, uuid: str) -> int:
+def _talk_time(row: UnprovenRow, uuid: str) -> int:
     values = row.raw.decode("utf-8", "replace").rstrip("\r\n").strip('"').split('","')
     if not row.names:
         return 0

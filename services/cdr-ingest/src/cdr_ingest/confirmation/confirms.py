@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from cdr_ingest.sources.source import ListedRecord, ListedRow, SourceRecord
+from cdr_ingest.sources.source import ListedRecord, SourceRecord, UnprovenRow
 
 
 class Confirms(Protocol):
@@ -22,11 +22,11 @@ class Confirms(Protocol):
 
 
 class BelievesAll:
-    """For sources whose records are believed: they yield no `ListedRow`."""
+    """For sources whose records are believed: they yield no `UnprovenRow`."""
 
     async def confirm(self, records: Sequence[ListedRecord]) -> list[SourceRecord]:
         """The records themselves."""
-        believed = [record for record in records if not isinstance(record, ListedRow)]
+        believed = [record for record in records if not isinstance(record, UnprovenRow)]
         assert len(believed) == len(records), "a source of rows to confirm needs a RowConfirmer"
         return believed
 

@@ -7,14 +7,14 @@ from typing import Literal
 from uuid import UUID
 
 from cdr_ingest.sources.fields import free_text
-from cdr_ingest.sources.source import ListedRow
+from cdr_ingest.sources.source import UnprovenRow
 from ringfence_contracts.events.call import CallCompleted, CallUnconfirmed
 from ringfence_contracts.events.model import MAX_BILLSEC
 from ringfence_contracts.ids import derive
 from ringfence_contracts.records import Outgoing
 from ringfence_contracts.topics import CALL_UNCONFIRMED
 
-Reason = Literal["not-confirmed", "unreadable"]
+UnconfirmedReason = Literal["not-confirmed", "unreadable"]
 
 _PAUSES_S: Sequence[int] = (20, 60, 300, 1800, 7200, 21_600)
 _DAILY_S = 86_400
@@ -35,7 +35,7 @@ class UnconfirmedRow:
     lane: str
     tenant: str
     source_call_id: str
-    reason: Reason
+    reason: UnconfirmedReason
     detail: str
     billsec: int
     started_at: datetime
@@ -44,13 +44,13 @@ class UnconfirmedRow:
     attempts: int = 1
 
 
-def row_id(row: ListedRow) -> UUID:
+def row_id(row: UnprovenRow) -> UUID:
     """The id under which a row waits: by the call that it claims, else by its bytes."""
     return derive("unconfirmed-row", row.server_id, row.source_call_id or row.raw)
 
 
 def waiting_row(
-    row: ListedRow, feed: str, reason: Reason, detail: str, billsec: int, now: datetime
+    row: UnprovenRow, feed: str, reason: UnconfirmedReason, detail: str, billsec: int, now: datetime
 ) -> UnconfirmedRow:
     """The row as it waits from `now` on; `billsec` is used where it cannot be read."""
     reading = row.reading

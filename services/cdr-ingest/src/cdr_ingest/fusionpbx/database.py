@@ -14,7 +14,7 @@ import orjson
 
 from cdr_ingest.confirmation.readings import OneCall
 from cdr_ingest.fusionpbx.rows import read_row
-from cdr_ingest.sources.source import ALL_TENANTS, BadRow, ListedRecord, ListedRow
+from cdr_ingest.sources.source import ALL_TENANTS, BadRow, ListedRecord, UnprovenRow
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.errors import BadInput, Retry
 from ringfence_pbx.errors import Refused
@@ -102,7 +102,7 @@ class FusionPbxDatabaseSource:
         reading = read_row(row, server_id=self._server_id, tenant=tenant, raw=raw, number=number)
         if not isinstance(reading, BadRow) or row["billsec"] in ("", "0"):
             return reading
-        return ListedRow(reading, raw, row["xml_cdr_uuid"])
+        return UnprovenRow(reading, raw, row["xml_cdr_uuid"])
 
     async def one_call(self, feed: str, uuid: str, *, dialled: str = "") -> OneCall | None:
         """The call with this id (and, if given, this number); None if the table lacks it."""

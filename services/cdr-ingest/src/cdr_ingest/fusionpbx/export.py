@@ -2,7 +2,7 @@
 
 Nothing in an export is escaped, so that a row can be read does not mean that the PBX holds the
 call: a tenant can write whole rows into a text. A row is believed if the PBX's own database signed
-it (`export_secret`); any other row is yielded as a `ListedRow`, to be confirmed.
+it (`export_secret`); any other row is yielded as a `UnprovenRow`, to be confirmed.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from cdr_ingest.sources.source import (
     BadRow,
     BLeg,
     ListedRecord,
-    ListedRow,
+    UnprovenRow,
 )
 from ringfence_contracts.errors import BadInput, Retry
 from ringfence_contracts.events.call import CallCompleted
@@ -111,11 +111,11 @@ class FusionPbxSource:
         reading = rows.read(raw, number)
         row = rows.values(raw)
         if row is None:
-            return ListedRow(reading, raw, "", rows.names)
+            return UnprovenRow(reading, raw, "", rows.names)
         if not isinstance(reading, BadRow) and await self._is_proven(row, reading, feed):
             return reading
         claimed = row["xml_cdr_uuid"].lower()
-        return ListedRow(reading, raw, claimed if is_uuid(claimed) else "", rows.names)
+        return UnprovenRow(reading, raw, claimed if is_uuid(claimed) else "", rows.names)
 
     async def _is_proven(
         self, row: Mapping[str, str], reading: CallCompleted | BLeg, feed: str

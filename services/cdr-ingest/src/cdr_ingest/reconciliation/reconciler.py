@@ -20,7 +20,7 @@ from cdr_ingest.polling.guarded import SourceReadError, guarded_records
 from cdr_ingest.polling.window import Cursor
 from cdr_ingest.reconciliation.hours import FARTHEST_S, HOUR_S, HourCount, as_instant, hours_due
 from cdr_ingest.reconciliation.store import ReconcileStore
-from cdr_ingest.sources.source import ListedRecord, ListedRow, SourceRecord, record_id
+from cdr_ingest.sources.source import ListedRecord, SourceRecord, UnprovenRow, record_id
 from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.transient import TRANSIENT_ERRORS
@@ -156,11 +156,11 @@ class Reconciler:
 
     async def _believed(self, batch: Sequence[ListedRecord]) -> list[SourceRecord]:
         """The records that are believed: rows of known calls, and rows that are confirmed."""
-        rows = {record_id(r.reading): r for r in batch if isinstance(r, ListedRow)}
+        rows = {record_id(r.reading): r for r in batch if isinstance(r, UnprovenRow)}
         known = await self._feed.store.accepted_ids(list(rows)) if rows else set()
         readings = [rows[key].reading for key in known]
         others = [
-            r for r in batch if not isinstance(r, ListedRow) or record_id(r.reading) not in known
+            r for r in batch if not isinstance(r, UnprovenRow) or record_id(r.reading) not in known
         ]
         return readings + await self._feed.confirmer.confirm(others)
 
@@ -181,5 +181,5 @@ class Reconciler:
 
 def _has_ended(record: ListedRecord, until: int) -> bool:
     """Whether a call had ended by `until`, in Unix seconds; true for what is no call."""
-    reading = record.reading if isinstance(record, ListedRow) else record
+    reading = record.reading if isinstance(record, UnprovenRow) else record
     return not isinstance(reading, CallCompleted) or int(reading.ended_at.timestamp()) <= until

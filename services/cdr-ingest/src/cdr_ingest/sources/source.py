@@ -40,7 +40,7 @@ SourceRecord = CallCompleted | BLeg | BadRow
 
 
 @dataclass(frozen=True)
-class ListedRow:
+class UnprovenRow:
     """A row that a source lists and that must be confirmed before it is believed (ADR 37).
 
     `reading` is what the row seems to be, `source_call_id` the call that it claims, empty if it
@@ -63,7 +63,7 @@ class ListedRow:
         return self.reading.tenant
 
 
-ListedRecord = SourceRecord | ListedRow
+ListedRecord = SourceRecord | UnprovenRow
 """What a source yields: records that are believed, and rows that are not yet."""
 
 

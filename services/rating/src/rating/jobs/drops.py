@@ -15,7 +15,7 @@ from ringfence_contracts.errors import BadInput
 _SHORTEST_ID = 4
 
 
-class RowDrops:
+class RowDrop:
     """The handler. A dropped row is a dead call; a call that waits for a rate cannot be dropped."""
 
     def __init__(self, pool: Pool, clock: Clock) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
+from rating.jobs.drops import RowDrop
 from rating.jobs.replays import UnratedReplay
 from rating.jobs.reratings import Reratings
 from rating.jobs.verification import Verification
@@ -39,6 +40,7 @@ def job_handlers(pool: Pool, bootstrap: Bootstrap, clock: Clock) -> Mapping[str,
         "rerate.apply": reratings.apply,
         "rerate.undo": reratings.undo,
         "unrated.replay": UnratedReplay(pool).run,
+        "unrated.drop": RowDrop(pool, clock).run,
     }
 
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-Row = Mapping[str, str]
+ExportedRow = Mapping[str, str]
 """The columns by their full names, such as `c.billsec`."""
-Evaluate = Callable[[Row], str]
+Evaluate = Callable[[ExportedRow], str]
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<sign>\|\||::|[(),])"
@@ -121,7 +121,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def _column(row: Row, name: str) -> str:
+def _column(row: ExportedRow, name: str) -> str:
     if name not in row:
         raise BadExpression(f"column {name} does not exist")
     return row[name]
