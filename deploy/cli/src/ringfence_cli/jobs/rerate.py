@@ -117,18 +117,18 @@ def _conclusion(found: Mapping[str, Any], undoes: bool) -> str:
 
 def _list(api: ApiClient, *, as_json: bool) -> None:
     columns = (
-        moment("started", "started_at"),
         ("run", lambda row: str(row["run_id"])[:8]),
+        moment("started", "started_at"),
         ("tariff", lambda row: f"{row['tariff_id']} {row['version_id']}"),
-        ("period", lambda row: f"{row['from_text']} – {row['to_text']}"),
         ("client", lambda row: row["account_id"] or "all"),
         ("state", _state),
         field("calls"),
         field("difference"),
     )
     show_rows(
-        api.listing("/reratings"), columns, as_json=as_json, empty="Nothing was re-rated yet."
-    )
+        api.listing("/reratings"), columns, as_json=as_json, empty="Nothing was re-rated yet.",
+        detail=lambda row: f"calls from {row['from_text']} to {row['to_text']}",
+    )  # fmt: skip
 
 
 def _state(run: TableRow) -> str:
