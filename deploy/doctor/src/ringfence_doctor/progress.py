@@ -20,7 +20,7 @@ class ExaminationProgress:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Examine a part in this context: it is named meanwhile, and counted afterwards."""
+        """Name a part while this context examines it, and count it afterwards."""
         self._current.append(name)
         self._report_now()
         try:
