@@ -18,7 +18,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "Set up and run": (
         "init", "up", "run", "demo", "secrets", "database", "topics", "completion",
     ),
-    "Check and repair": ("doctor", "verify", "jobs", "vectors", "contracts"),
+    "Check and repair": ("doctor", "verify", "jobs", "dead", "vectors", "contracts"),
 }  # fmt: skip
 """The commands of each section, those that are used most first."""
 OTHERS = "Further commands"
