@@ -21,7 +21,6 @@ from ringfence_contracts.topics import (
     BALANCE_LOW,
     BALANCE_RESTORED,
     BALANCE_ZERO,
-    CALL_COMPLETED,
     PAYMENT_RECEIVED,
 )
 from ringfence_local.demo.sample import SampleApi, SampleClient
@@ -32,7 +31,6 @@ from tests.support.lost_records import (
     lose_records,
     lose_topics,
     relayed,
-    restore_database,
     restore_schema,
     set_back,
     stopped,
@@ -183,9 +181,10 @@ async def test_a_restored_schema_of_rating_gets_its_payments_and_calls_again(
 async def test_a_database_of_last_night_continues_above_and_payments_are_claimed(
     lossy: StackHarness, tmp_path: Path
 ) -> None:
-    client, file = client_of(7), tmp_path / "all.dump"
+    """By the commands: `backup`, and `restore --into`."""
+    client, folder = client_of(7), str(tmp_path / "backup")
     await move_in(lossy, client)
-    await asyncio.to_thread(dump, lossy.stack.dsn, file)
+    await command(lossy, "backup", folder)
     await lossy.door.top_up(client.account_id, "5.00", "last-night-1")
     await lossy.door.patch(f"/clients/{client.account_id}", {"low_balance_threshold": "3.50"})
     await place_call(lossy, client, 10)
@@ -193,17 +192,16 @@ async def test_a_database_of_last_night_continues_above_and_payments_are_claimed
     await known_everywhere(lossy, client)
     published = await lossy.one(VERSION, client.account_id)
     async with stopped(lossy, *SERVICES):
-        await restore_database(lossy.stack.dsn, file)
+        await command(lossy, "restore", folder, "--into", lossy.stack.dsn, "--yes")
         for service in SERVICES:
             schema = service.replace("-", "_")
             await lossy.sql(f"update {schema}.look set looked_at = looked_at - interval '1 day'")
-        await set_back(lossy.stack.bootstrap, "rating", PAYMENT_RECEIVED, CALL_COMPLETED)
         assert await lossy.one(VERSION, client.account_id) < published
     await until(lambda: continues_above(lossy, client, published), timeout_s=HEALED_S)
     await settled(lossy, client, 19_856_000)
     assert {"accounts", "rating"} <= await restored_alarms(lossy)
     await until(lambda: is_unclaimed(lossy, client), timeout_s=HEALED_S)
-    claim(lossy)
+    await command(lossy, "payments", "claim", "--from-topic", "--reason", "restored", "--yes")
     await settled(lossy, client, 24_856_000)
     await known_everywhere(lossy, client)
     await until(lambda: is_watched(lossy, client, 24_856_000), timeout_s=HEALED_S)
@@ -256,16 +254,16 @@ def ringfence(town: StackHarness, *arguments: str) -> "subprocess.CompletedProce
     )  # fmt: skip
 
 
-def claim(town: StackHarness) -> None:
-    done = ringfence(town, "payments", "claim", "--from-topic", "--reason", "restored", "--yes")
+async def command(town: StackHarness, *arguments: str) -> None:
+    """Run a command, which must succeed."""
+    done = await asyncio.to_thread(ringfence, town, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 async def verified(town: StackHarness) -> None:
     """Wait until no copy differs, and all other checks of `ringfence verify` hold."""
     await until(lambda: town.one("select count(*) = 0 from rating.drift_i12"), timeout_s=HEALED_S)
-    done = await asyncio.to_thread(ringfence, town, "verify", "--wait", "30")
-    assert done.returncode == 0, done.stdout + done.stderr
+    await command(town, "verify", "--wait", "30")
 
 
 async def place_call(town: StackHarness, client: SampleClient, minutes: int) -> None:

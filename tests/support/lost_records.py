@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -113,19 +112,6 @@ async def restore_schema(dsn: str, file: Path, schema: str) -> None:
     await asyncio.to_thread(
         _run, "pg_restore", "-d", dsn, "--data-only", "--disable-triggers", f"-n{schema}", str(file)
     )
-
-
-async def restore_database(dsn: str, file: Path) -> None:
-    """Replace a database by a dump of it."""
-    parts = urlsplit(dsn)
-    server, name = parts._replace(path="/postgres").geturl(), parts.path.lstrip("/")
-    connection = await asyncpg.connect(server)
-    try:
-        await connection.execute(f'drop database "{name}" with (force)')
-        await connection.execute(f'create database "{name}" template template0')
-    finally:
-        await connection.close()
-    await asyncio.to_thread(_run, "pg_restore", "-d", dsn, str(file))
 
 
 def _run(name: str, *arguments: str) -> None:
