@@ -141,7 +141,7 @@ ODD_HEADERS: tuple[Headers, ...] = (
     (),
     (("ce_id", None),),
     (("ce_id", b"7"), ("ce_correlationid", None)),
-    (("ce_id", b"\xff\x00"), ("ce_id", b""), ("", b""), ("\x00", b"\x00")),
+    (("ce_id", b"\xff\x00"), ("ce_id", b""), ("\u20ac", b""), ("x", b"\x00")),
     (("ce_correlationid", b"x" * 20_000),),
     (("ce_id", b"0b0f3d3c-97a5-5e3a-8d0e-7a6d3a1f9f10"), ("ce_correlationid", b"\xff\x00")),
 )

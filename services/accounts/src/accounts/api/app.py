@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
+from starlette.types import Receive, Scope, Send
 
 from accounts.api.bearer_auth import BearerAuth
 from accounts.api.dependencies import Dependencies
-from accounts.api.errors import add_error_handlers
+from accounts.api.error_answers import ERRORS
+from accounts.api.errors import add_error_handlers, too_large
+from accounts.api.large_bodies import LargeBodies
 from accounts.api.request_counts import RequestCounts
 from accounts.api.tokens import ApiUser
 from accounts.clients.api import elements, orders, profiles
@@ -32,6 +35,13 @@ from ringfence_contracts.events.account import OperatingMode
 MAX_BODY = 1024 * 1024
 
 
+class _Application(FastAPI):
+    """The framework limits bodies around all middleware, so a 413 is replaced around it."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await LargeBodies(super().__call__, too_large)(scope, receive, send)
+
+
 def create_app(
     *,
     users: Sequence[ApiUser],
@@ -44,7 +54,7 @@ def create_app(
 
     `servers` lists the servers that products may name; None (in tests alone) accepts any.
     """
-    app = FastAPI(
+    app = _Application(
         title="ringfence accounts",
         version="1",
         description="Clients, orders, products, packages, tariffs, payments, and questions.",
@@ -52,6 +62,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         max_body_size=MAX_BODY,
+        responses=ERRORS,
         # BearerAuth has refused requests without a token before; this documents it.
         dependencies=[Depends(HTTPBearer(auto_error=False))],
     )

@@ -138,6 +138,12 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(error_body("request", None, words, words), error.status_code, error.headers)
 
 
+def too_large() -> JSONResponse:
+    """The response to a body that is too large."""
+    words = _HTTP_WORDS[413]
+    return JSONResponse(error_body("request", None, words, words), 413, {"Connection": "close"})
+
+
 async def _unavailable(request: Request, error: Exception) -> JSONResponse:
     log.warning("request not served", path=request.url.path, reason=repr(error))
     message = "the database does not answer; nothing was changed unless an answer said so"
