@@ -43,7 +43,7 @@ def shown(
             TITLES,
             rows,
             details or ("",) * len(rows),
-            listing.Layout(width, shrinks, {"balance"}, {"since"}),
+            listing.TableLayout(width, shrinks, {"balance"}, {"since"}),
         )
     )
 
@@ -97,7 +97,7 @@ def test_a_table_without_a_column_to_cut_folds_its_widest_text() -> None:
 @given(st.lists(st.tuples(*[plain] * 3), min_size=1, max_size=5), st.integers(40, 120))
 def test_a_folded_table_keeps_every_character(rows: list[tuple[str, ...]], width: int) -> None:
     titles = ("account", "name", "state")
-    layout = listing.Layout(width, None, ())
+    layout = listing.TableLayout(width, None, ())
     lines = list(listing.lines(titles, rows, ("",) * len(rows), layout))
     printed = "".join("".join(lines[2:]).split())
     for row in rows:

@@ -11,7 +11,7 @@ _INDENT = "    "
 _LEAST = 8
 
 
-class Layout(NamedTuple):
+class TableLayout(NamedTuple):
     """How wide a table is, and which column makes room for the others.
 
     `shrinks` is cut; None: the widest column that is neither `right` nor `whole` is folded.
@@ -28,7 +28,7 @@ def lines(
     titles: Sequence[str],
     cells: Sequence[Sequence[str]],
     details: Sequence[str],
-    layout: Layout,
+    layout: TableLayout,
 ) -> Iterator[str]:
     """The lines of a table that is as wide as the layout says.
 
@@ -57,7 +57,7 @@ def fold(text: str, size: int) -> list[str]:
     return [part for line in found for part in chop_cells(line, size)]
 
 
-def _flexible(titles: Sequence[str], cells: Sequence[Sequence[str]], layout: Layout) -> int:
+def _flexible(titles: Sequence[str], cells: Sequence[Sequence[str]], layout: TableLayout) -> int:
     """The column that makes room for the others."""
     if layout.shrinks is not None:
         return titles.index(layout.shrinks)
@@ -88,7 +88,11 @@ def _widths(
 
 
 def _row_lines(
-    titles: Sequence[str], row: Sequence[str], widths: Sequence[int], layout: Layout, flexible: int
+    titles: Sequence[str],
+    row: Sequence[str],
+    widths: Sequence[int],
+    layout: TableLayout,
+    flexible: int,
 ) -> Iterator[str]:
     """The line of a row; more of them where a cell is folded."""
     if layout.shrinks is not None:
@@ -101,7 +105,9 @@ def _row_lines(
         yield _line(titles, [*blank[:flexible], part, *blank[flexible + 1 :]], widths, layout)
 
 
-def _line(titles: Sequence[str], row: Sequence[str], widths: Sequence[int], layout: Layout) -> str:
+def _line(
+    titles: Sequence[str], row: Sequence[str], widths: Sequence[int], layout: TableLayout
+) -> str:
     parts = []
     for title, text, size in zip(titles, row, widths, strict=True):
         room = size - cell_len(text)

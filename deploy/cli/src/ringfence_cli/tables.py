@@ -85,7 +85,7 @@ def show_rows(
     titles = [title for title, _ in columns]
     cells = [[_cell(read(row)) for _, read in columns] for row in found]
     details = [_cell(detail(row)) if detail else "" for row in found]
-    layout = listing.Layout(_width(), shrinks or None, _NUMERIC, _WHOLE)
+    layout = listing.TableLayout(_width(), shrinks or None, _NUMERIC, _WHOLE)
     for line in listing.lines(titles, cells, details, layout):
         click.echo(line)
     _print_foot(rows, len(found), columns, noun, limited=limited)
