@@ -220,7 +220,7 @@ async def look(day: Day) -> None:
         "explain client 1002", "explain client nobody", "explain call nonsense",
         "payments list 1001", "payments unclaimed", "mode", "order list", "brake", "alarms",
         "adopt list", "servers", "unrated", "unrated list", "unrated replay", "mails",
-        "mails nobody", "rerate --list",
+        "mails nobody", "rerate --list", "jobs", "jobs list",
     )  # fmt: skip
     await day.record_json(
         "client list", "client list --state off", "client show 1001", "client history 1001",
@@ -407,6 +407,11 @@ async def check(day: Day) -> None:
     await day.run("doctor", "--here", "--server", "pbx1")
     await day.run("verify")
     await day.run("verify", "--replay")
+    await day.run("database", "verify", "--replay")
+    (newest, *_) = await day.json("jobs", "list")
+    await day.run("jobs", "show", newest["request_id"])
+    await day.run("jobs", "show", "nothing")
+    await day.run("jobs", "list", "--limit", "3")
     await day.run("client", "list", RINGFENCE_TOKEN="wrong")
 
 
