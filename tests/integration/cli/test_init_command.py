@@ -93,7 +93,7 @@ async def test_a_wrong_key_is_reported_and_the_files_are_kept(home: Path, pbx: s
     done = await looked(pbx, input=KEY)
     assert done.returncode == 1
     assert "refuses the api key: check the key" in " ".join(done.stdout.split())
-    assert "ringfence doctor --here --server pbx1   until no check fails" in done.stdout
+    assert "ringfence doctor --here --server pbx1 until no check fails" in done.stdout
     assert "What pbx1 has is not listed while a check fails." in done.stdout
     assert KEY not in done.stdout + done.stderr
     assert names_in(home) == {"servers.toml", "ringfence.toml", "secrets"}
