@@ -165,7 +165,7 @@ def _missing_secrets(server_id: str, server: AnyServer) -> Iterator[CheckResult]
     """The missing secrets among those that are sent to the server."""
     named: list[SecretRef | None] = []
     if isinstance(server, FusionPbxServer):
-        named = [server.api_key, server.dsn]
+        named = [server.api_key, server.dsn, server.export_secret]
     elif isinstance(server, VodiaServer):
         named = [server.password]
     else:

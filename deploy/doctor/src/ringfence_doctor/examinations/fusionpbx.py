@@ -10,6 +10,7 @@ from ringfence.clock import Clock
 from ringfence_contracts.errors import BadInput, Retry
 from ringfence_doctor.check_result import CheckResult, CheckState, newest_call
 from ringfence_doctor.examinations.fusionpbx_rights import FusionPbxRights
+from ringfence_doctor.examinations.fusionpbx_rows import RowExamination
 from ringfence_doctor.examinations.http import Address, examine_address
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.fusionpbx.connection import LOGIN, USER_AGENT
@@ -77,6 +78,9 @@ class FusionPbxExamination:
                 return
             yield self._password()
             yield await self._newest_call(session)
+            rows = RowExamination(self._server_id, self._subject, self._server, session)
+            for finding in await rows.found():
+                yield finding
             rights = FusionPbxRights(
                 self._server_id, self._subject, session,
                 host=self._host, tenant=self._tenant, routes=self._routes,

@@ -15,6 +15,7 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from ringfence.settings_file import NAME as SETTINGS_FILE
+from ringfence_contracts.errors import RingfenceError
 from ringfence_contracts.events.model import Id
 from ringfence_pbx.fusionpbx.connection import MIN_KEY
 from ringfence_pbx.servers import Servers, is_loopback, load_servers
@@ -76,6 +77,12 @@ sender = {sender}
     show_default=True,
     help="Look over the PBX afterwards, and propose products for its tenants.",
 )
+@click.option(
+    "--sign/--no-sign",
+    default=None,
+    help="Let the PBX's database sign its export of calls, by default settings of FusionPBX;"
+    " left out: asked on a terminal.",
+)
 @click.pass_context
 def init(
     context: click.Context,
@@ -88,14 +95,16 @@ def init(
     smtp_host: str | None,
     sender: str | None,
     look: bool,
+    sign: bool | None,
 ) -> None:
     """Write the files for a first FusionPBX: servers.toml, its API key, and ringfence.toml.
 
     On a terminal it asks for what is not given; elsewhere it names what is missing and ends.
     No file is written over. The key is shown nowhere. Then the PBX is looked over as by
     `ringfence doctor`, and products for its tenants are written to products-ID.sh, to be looked
-    over and entered when `ringfence up` runs. Exit 1 where a check fails; the files are written
-    all the same.
+    over and entered when `ringfence up` runs. With your consent, the PBX's database is made to
+    sign its calls, so that no tenant can write one into a text. Exit 1 where a check fails; the
+    files are written all the same.
 
     Example: ringfence init --url https://pbx.example.net --host voip.example.net
     """
@@ -128,7 +137,9 @@ def init(
     _write(files, {} if _is_file(api_key_file) else {secret: key})
     _print_login_hint(url)
     well = not look or _check_and_propose(context, servers_file, server_id, products)
-    _print_next_steps(folder, server_id, products, look=look, well=well)
+    asks = api_key_file != "-"
+    signed = well and look and _offer_signing(servers_file, server_id, sign, asks)
+    _print_next_steps(folder, server_id, products, look=look, well=well, signed=signed)
     if not well:
         raise SystemExit(1)
 
@@ -265,6 +276,26 @@ def _check_and_propose(
     return _propose(load_servers(servers_file), server_id, products)
 
 
+def _offer_signing(servers_file: Path, server_id: str, sign: bool | None, asks: bool) -> bool:
+    """Sign the export if the operator consents; whether it is signed.
+
+    A refusal of the PBX ends nothing: rows are confirmed one by one instead.
+    """
+    from ringfence_local.init.sign_export import WHY, enter_signing  # slow to import
+
+    if sign is None and asks and sys.stdin.isatty():
+        click.echo(f"\n{WHY}")
+        sign = click.confirm("Enter the default settings for it in FusionPBX now?", default=True)
+    if not sign:
+        return False
+    try:
+        enter_signing(servers_file, server_id)
+    except RingfenceError as error:
+        click.echo(f"The export is not signed: {error}", err=True)
+        return False
+    return True
+
+
 def _examine(context: click.Context, server_id: str) -> bool:
     from ringfence_cli.main import main_group  # imported here: it imports this module
 
@@ -314,13 +345,16 @@ def _columns() -> str:
 
 
 def _print_next_steps(
-    folder: Path, server_id: str, products: Path, *, look: bool, well: bool
+    folder: Path, server_id: str, products: Path, *, look: bool, well: bool, signed: bool
 ) -> None:
     lines: list[tuple[str, str]] = []
     if folder != Path.cwd():
         lines.append((f"cd {quote(str(folder))}", ""))
     if not (look and well):
         lines.append((f"ringfence doctor --here --server {server_id}", "until no check fails"))
+    if not signed:
+        signing = f"ringfence server sign-export {server_id}"
+        lines.append((signing, "where tenants administer themselves"))
     lines.append(("ringfence up", "Kafka, PostgreSQL, the services; in shadow"))
     if products.exists():
         lines.append(("ringfence client set --help", "in another terminal: your clients"))
