@@ -16,9 +16,9 @@ from cdr_ingest.anti_entropy.store import owner as ingest_owner
 from cdr_ingest.ingest import Ingester, call_completed
 from cdr_ingest.store import IngestStore
 from rating.anti_entropy.store import OWNER as RATING
-from ringfence.anti_entropy.broker import Ends, PublishedLater
+from ringfence.anti_entropy.broker import PartitionEnds, PublishedLater
 from ringfence.anti_entropy.loop import AntiEntropy, Owner
-from ringfence.anti_entropy.store import ComparisonStore
+from ringfence.anti_entropy.store import CopyStore
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool, open_pool
 from ringfence_contracts.events.payment import PaymentReceived
@@ -46,10 +46,10 @@ class Broker:
     async def publish(self, events: Sequence[Outgoing]) -> None:
         self.published += events
 
-    async def ends(self, topics: Sequence[Topic]) -> Ends:
+    async def ends(self, topics: Sequence[Topic]) -> PartitionEnds:
         return {}
 
-    async def has_read(self, reader: str, ends: Ends) -> bool:
+    async def has_read(self, reader: str, ends: PartitionEnds) -> bool:
         return self.is_read
 
     async def published_after(
@@ -79,7 +79,7 @@ class Installation:
         self.pools.append(pool)
         return AntiEntropy(
             owner,
-            store=ComparisonStore(pool, owner.alarms.schema),
+            store=CopyStore(pool, owner.alarms.schema),
             publisher=self.broker,
             broker=self.broker,
             clock=self.clock,

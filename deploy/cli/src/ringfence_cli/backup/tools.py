@@ -44,5 +44,5 @@ def run_tool(name: str, dsn: str, arguments: Sequence[str]) -> None:
         command, capture_output=True, text=True, check=False, env={**os.environ, **settings}
     )
     if done.returncode != 0:
-        said = "; ".join(done.stderr.strip().splitlines()[-_SHOWN_LINES:])
-        raise ToolFailed(f"{name} failed: {said}")
+        message = "; ".join(done.stderr.strip().splitlines()[-_SHOWN_LINES:])
+        raise ToolFailed(f"{name} failed: {message}")

@@ -16,7 +16,7 @@ READ_AGAIN = {"rating": (CALL_COMPLETED, PAYMENT_RECEIVED)}
 All else is a state: its owner publishes it as it is after the restore (ADR 39).
 """
 
-Ends = Mapping[str, Sequence[int]]
+TopicEnds = Mapping[str, Sequence[int]]
 
 
 class BrokersSilent(RingfenceError):
@@ -35,7 +35,7 @@ async def read_ends(bootstrap: Bootstrap) -> dict[str, list[int]]:
     return found
 
 
-async def set_back(bootstrap: Bootstrap, ends: Ends) -> dict[str, int]:
+async def set_back(bootstrap: Bootstrap, ends: TopicEnds) -> dict[str, int]:
     """Have the groups of READ_AGAIN read from these ends; how many records that are, by topic.
 
     No group is set forward, and nothing is set behind the end of its topic. The services must not
@@ -60,8 +60,8 @@ async def set_back(bootstrap: Bootstrap, ends: Ends) -> dict[str, int]:
     return counts
 
 
-def records_since(ends: Ends, now: Ends) -> dict[str, int]:
-    """How many records each topic got since a backup; a topic that was made anew counts whole."""
+def records_since(ends: TopicEnds, now: TopicEnds) -> dict[str, int]:
+    """How many records each topic got since a backup; one that was created again counts whole."""
     counts = {}
     for topic, current in now.items():
         before = list(ends.get(topic, ())) + [0] * len(current)

@@ -19,7 +19,7 @@ DeadId = Annotated[
 DeadState = Literal["dead", "retried", "dropped"]
 
 
-class DeadLetter(BaseModel):
+class DeadRecordFacts(BaseModel):
     """A record that a consumer could not process, and what was decided about it.
 
     A row of a source that became no event has neither partition nor offset, and no bytes here.
@@ -41,7 +41,7 @@ class DeadLetter(BaseModel):
     decided_why: str
 
 
-class DeadLetterContent(DeadLetter):
+class DeadRecordContent(DeadRecordFacts):
     """A dead record with its content, of which no more than 20,000 bytes are shown."""
 
     value: str
@@ -52,7 +52,7 @@ class DeadLetterContent(DeadLetter):
 class DeadPage(BaseModel):
     """A page of dead records, and the cursor of the next page."""
 
-    items: list[DeadLetter]
+    items: list[DeadRecordFacts]
     next: str | None
     count: int | None = Field(None, description="of all pages; with the first page alone")
 
@@ -69,7 +69,7 @@ class DropBody(Body):
     reason: Annotated[str, Field(min_length=1, max_length=1000)]
 
 
-class Requested(BaseModel):
+class DeadRequestId(BaseModel):
     """The id under which the service answers: GET /v1/commands/{request_id}."""
 
     request_id: UUID
@@ -88,20 +88,20 @@ async def list_dead(
     return await deps.dead.listed(consumer, topic, state, cursor, limit)
 
 
-@router.get("/{dead_id}", response_model=DeadLetterContent)
+@router.get("/{dead_id}", response_model=DeadRecordContent)
 async def get_dead(dead_id: DeadId, deps: Deps) -> dict[str, Any]:
     """One dead record with its content."""
     return await deps.dead.record(await deps.dead.find(dead_id))
 
 
-@router.post("/{dead_id}/retry", status_code=202, response_model=Requested)
+@router.post("/{dead_id}/retry", status_code=202, response_model=DeadRequestId)
 async def retry_dead(dead_id: DeadId, body: RetryBody, deps: Deps, who: Who) -> dict[str, Any]:
     """Have its consumer handle the record again now; the service answers later."""
     found = await deps.dead.find(dead_id)
     return {"request_id": await deps.dead.request(found, "dead.retry", who, body.reason)}
 
 
-@router.post("/{dead_id}/drop", status_code=202, response_model=Requested)
+@router.post("/{dead_id}/drop", status_code=202, response_model=DeadRequestId)
 async def drop_dead(dead_id: DeadId, body: DropBody, deps: Deps, who: Who) -> dict[str, Any]:
     """Mark the record as dropped, with the reason: nothing more is done with it."""
     found = await deps.dead.find(dead_id)

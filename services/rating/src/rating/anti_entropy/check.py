@@ -4,6 +4,7 @@ from collections.abc import Hashable
 
 from rating.audit.finding import Check, ViewRow, lasting_rows
 from rating.audit.store import AuditStore
+from ringfence_contracts.topics import SERVICE_SUSPENDED, TARIFF_PUBLISHED
 
 
 async def check_copies(store: AuditStore, wait_s: float) -> Check:
@@ -24,10 +25,10 @@ def copy_key(row: ViewRow) -> Hashable:
 def copy_difference(row: ViewRow) -> str:
     """A row of rating.drift_i12 in words: the reader, the record, what it has and what is right."""
     where = f"{row['reader']}, {row['key']} ({row['topic']})"
-    if row["topic"] == "service.suspended.v1":
+    if row["topic"] == SERVICE_SUSPENDED.name:
         words = ("on", "off")
         return f"{where}: it is known as {words[row['copied']]}; right is {words[row['version']]}"
-    if row["topic"] == "tariff.published.v1":
+    if row["topic"] == TARIFF_PUBLISHED.name:
         return f"{where}: it is not known; right is that it is"
     if row["version"] == row["copied"]:
         return f"{where}: version {row['copied']} has another content than its owner's"

@@ -16,7 +16,7 @@ from ringfence_contracts.topics import PARTITIONS, Topic
 _MAX_READ = 2_000_000
 _AT_ONCE = 5_000
 
-Ends = Mapping[TopicPartition, int]
+PartitionEnds = Mapping[TopicPartition, int]
 """By partition: the offset behind its last record."""
 
 
@@ -32,11 +32,11 @@ class PublishedLater(NamedTuple):
 class BrokerView(Protocol):
     """Answers about topics and consumer groups; tests may answer from memory."""
 
-    async def ends(self, topics: Sequence[Topic]) -> Ends:
+    async def ends(self, topics: Sequence[Topic]) -> PartitionEnds:
         """The ends of all partitions of the topics."""
         ...
 
-    async def has_read(self, reader: str, ends: Ends) -> bool:
+    async def has_read(self, reader: str, ends: PartitionEnds) -> bool:
         """Whether the group has committed all that was before these ends."""
         ...
 
@@ -53,12 +53,12 @@ class KafkaView:
     def __init__(self, bootstrap: Bootstrap) -> None:
         self._bootstrap = bootstrap
 
-    async def ends(self, topics: Sequence[Topic]) -> Ends:
+    async def ends(self, topics: Sequence[Topic]) -> PartitionEnds:
         """The ends of all partitions of the topics."""
         async with self._assigned(_partitions(topics)) as consumer:
             return dict(await consumer.end_offsets(_partitions(topics)))
 
-    async def has_read(self, reader: str, ends: Ends) -> bool:
+    async def has_read(self, reader: str, ends: PartitionEnds) -> bool:
         """Whether the group has committed all that was before these ends.
 
         Records that the broker has no more cannot be read: they count as read.
@@ -113,7 +113,7 @@ class KafkaView:
 
 
 async def _read(
-    consumer: AIOKafkaConsumer, fields: Mapping[str, str], ends: Ends
+    consumer: AIOKafkaConsumer, fields: Mapping[str, str], ends: PartitionEnds
 ) -> PublishedLater:
     highest: dict[str, int] = {}
     read = 0

@@ -22,7 +22,7 @@ from typing import Protocol
 import structlog
 from prometheus_client import Counter, Gauge
 
-from ringfence.anti_entropy.broker import BrokerView, Ends
+from ringfence.anti_entropy.broker import BrokerView, PartitionEnds
 from ringfence.anti_entropy.copies import (
     ALARMED_AFTER,
     EPOCH,
@@ -37,8 +37,8 @@ from ringfence.anti_entropy.copies import (
     wait_after,
 )
 from ringfence.anti_entropy.store import (
-    ComparisonStore,
     ComparisonTransaction,
+    CopyStore,
     NotedCopy,
 )
 from ringfence.clock import Clock
@@ -115,7 +115,7 @@ class AntiEntropy:
         self,
         owner: Owner,
         *,
-        store: ComparisonStore,
+        store: CopyStore,
         publisher: Publishes,
         broker: BrokerView,
         clock: Clock,
@@ -132,7 +132,7 @@ class AntiEntropy:
         self._shortest_age = timedelta(seconds=every_s / 2)
         self._alarms = owner.alarms
         self._stop = asyncio.Event()
-        self._ends: dict[str, tuple[datetime, Ends]] = {}
+        self._ends: dict[str, tuple[datetime, PartitionEnds]] = {}
         self._attentive_until: datetime | None = None
         self._daily_at: datetime | None = None
         self._later: dict[str, int] = {}

@@ -153,7 +153,7 @@ class ComparisonTransaction:
         return [row["key"] for row in rows]
 
 
-class ComparisonStore:
+class CopyStore:
     """Opens the transactions of comparisons; one replica makes a comparison at a time."""
 
     def __init__(self, pool: Pool, schema: str) -> None:

@@ -2,7 +2,7 @@
 
 from ringfence.anti_entropy.broker import KafkaView
 from ringfence.anti_entropy.loop import STALL_S, AntiEntropy, Owner
-from ringfence.anti_entropy.store import ComparisonStore
+from ringfence.anti_entropy.store import CopyStore
 from ringfence.clock import SystemClock
 from ringfence.kafka.publisher import Publisher
 from ringfence.observe.health import Health
@@ -16,7 +16,7 @@ def anti_entropy_of(
     """The loop, on the connections of the service."""
     return AntiEntropy(
         owner,
-        store=ComparisonStore(pool, owner.alarms.schema),
+        store=CopyStore(pool, owner.alarms.schema),
         publisher=publisher,
         broker=KafkaView(settings.brokers()),
         clock=SystemClock(),
