@@ -8,7 +8,7 @@ class HelpContext(click.Context):
 
     def get_help(self) -> str:
         """The help page of the command."""
-        # Imported only for help: every other command would wait for it in vain.
+        # Imported only for help: it would only slow down every other command.
         from ringfence_cli.command_line.help_page import help_page
 
         return help_page(self)

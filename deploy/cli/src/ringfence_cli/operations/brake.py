@@ -16,7 +16,7 @@ def brake(context: click.Context, as_json: bool) -> None:
     """Show whether cutting is paused; release it, or undo it.
 
     It pauses by itself when too many clients would be cut at once.
-    `brake release` cuts those who wait; `brake undo` spares them until their next funds hold.
+    `brake release` cuts those who wait; `brake undo` leaves them on until their next funds hold.
     Example: ringfence brake release --reason "the new rates are right"
     """
     if context.invoked_subcommand is None:

@@ -13,6 +13,7 @@ from ringfence_cli.tables import (
 )
 from ringfence_contracts.events.account import Package
 
+_USERS = "accounts_told"
 _LISTS = ("hide", "not_billed")
 
 
@@ -75,13 +76,12 @@ def set_package(package_id: str, changes: tuple[str, ...], as_json: bool) -> Non
         body[name] = [part for part in value.split(",") if part] if name in _LISTS else value
     body = {name: value for name, value in body.items() if value not in ("", None)}
     answer = api.send("PUT", path_of("packages", package_id), json=body)
-    show_facts(answer, as_json=as_json, skip=("accounts_told",))
+    show_facts(answer, as_json=as_json, skip=(_USERS,))
     if not as_json:
-        told = answer["accounts_told"]
-        clients = plural(told, "client")
+        users = answer[_USERS]
         effect = (
-            f"in force for the calls of {clients} from now on"
-            if told
+            f"in force for the calls of {plural(users, 'client')} from now on"
+            if users
             else "saved; it changes nothing for any client now"
         )
         print_sentence(f"{package_id}: {effect}")
