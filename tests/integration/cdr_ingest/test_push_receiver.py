@@ -450,7 +450,7 @@ def test_an_entry_with_neither_or_both_of_password_and_open_is_refused(
 async def test_a_compressed_body_is_refused_unread_and_the_connection_closed(
     receiver: Receiving, auth: str
 ) -> None:
-    """8 MB of zeros in 8 KB: nothing is unpacked, whoever sends it."""
+    """8 MB of zeros in 8 KB: nothing is unpacked, for any sender."""
     bomb = gzip.compress(bytes(8_000_000))
     headers = {
         "Content-Encoding": "gzip",
