@@ -43,8 +43,19 @@ def test_groups_are_those_of_the_services() -> None:
         "notifier": ("notifier", GROUP),
         "rating": ("rating", JOBS_GROUP),
         "suspender": ("suspender",),
-        OPERATOR: (),
+        OPERATOR: ("rating",),
     }
+
+
+def test_an_owner_sees_how_far_its_readers_are_and_reads_its_own_states() -> None:
+    """Anti-entropy: what is in flight is not published again, and a restore is found."""
+    assert BY_LOGIN["accounts"].watches == (
+        "balance-watch", "cdr-ingest", "notifier", "rating", "suspender",
+    )  # fmt: skip
+    assert BY_LOGIN["cdr-ingest"].watches == ("notifier", "rating")
+    assert "account.changed.v1" in BY_LOGIN["accounts"].reads
+    assert "balance.changed.v1" in BY_LOGIN["rating"].reads
+    assert "balance.zero.v1" in BY_LOGIN["balance-watch"].reads
 
 
 def test_rating_compares_its_own_events_with_the_ledger() -> None:
@@ -79,6 +90,7 @@ def test_commands_and_grants_match_the_table_exactly() -> None:
             wanted |= {(access.login, o, "--topic", name) for o in ("Write", "Describe")}
         wanted |= {(access.login, "Read", "--group", name) for name in access.groups}
         wanted |= {(access.login, "Describe", "--topic", name) for name in access.describes}
+        wanted |= {(access.login, "Describe", "--group", name) for name in access.watches}
     assert granted == wanted
     assert granted == {
         (g.login, g.operation.name.title(), f"--{g.resource.name.lower()}", g.name)

@@ -168,6 +168,7 @@ def _show(access: Access) -> None:
         ("writes", access.writes),
         ("groups", access.groups),
         ("sees", access.describes),
+        ("watches", access.watches),
     )
     for what, names in kinds:
         for number, name in enumerate(names):

@@ -3,7 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ringfence_contracts.topics import ALL_TOPICS, CALL_RATED, INGEST_DEAD_LETTERS
+from ringfence_contracts.topics import (
+    ACCOUNT_CHANGED,
+    ALL_TOPICS,
+    BALANCE_CHANGED,
+    BALANCE_LOW,
+    BALANCE_RESTORED,
+    BALANCE_ZERO,
+    CALL_RATED,
+    INGEST_DEAD_LETTERS,
+)
 
 OPERATOR = "operator"
 """The login of `ringfence payments claim` and other commands that read topics."""
@@ -12,8 +21,16 @@ SETUP = "setup"
 """The login of `ringfence topics create`."""
 
 _MORE_GROUPS = {"notifier": ("notifier-channels",), "rating": ("rating-jobs",)}
-_MORE_READS = {"rating": (CALL_RATED,)}
-"""What a service reads without being a reader by `topics`: `ringfence verify --replay`."""
+_MORE_READS = {
+    "rating": (CALL_RATED, BALANCE_CHANGED),
+    "accounts": (ACCOUNT_CHANGED,),
+    "balance-watch": (BALANCE_LOW, BALANCE_ZERO, BALANCE_RESTORED),
+}
+"""What a service reads without being a reader by `topics`: its own states, to find that it was
+restored (ADR 39); calls for `ringfence verify --replay`."""
+
+_SET_BACK = ("rating",)
+"""The groups that `ringfence restore` sets back."""
 
 _INGEST = "cdr-ingest"
 
@@ -22,7 +39,8 @@ _INGEST = "cdr-ingest"
 class Access:
     """A login, the topics that it reads and writes, and its consumer groups.
 
-    `describes`: topics whose existence it may see without reading them.
+    `describes`: topics whose existence it may see without reading them. `watches`: groups whose
+    offsets it may see: those of the readers of its topics (ADR 39).
     """
 
     login: str
@@ -30,6 +48,7 @@ class Access:
     writes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     describes: tuple[str, ...] = ()
+    watches: tuple[str, ...] = ()
 
 
 def accesses() -> list[Access]:
@@ -37,7 +56,7 @@ def accesses() -> list[Access]:
     services = sorted(
         {topic.writer for topic in ALL_TOPICS} | {r for topic in ALL_TOPICS for r in topic.readers}
     )
-    return [*map(_of_service, services), Access(OPERATOR, reads=("*",))]
+    return [*map(_of_service, services), Access(OPERATOR, reads=("*",), groups=_SET_BACK)]
 
 
 def _of_service(service: str) -> Access:
@@ -50,7 +69,15 @@ def _of_service(service: str) -> Access:
     groups = (service, *_MORE_GROUPS.get(service, ())) if read else ()
     # cdr-ingest examines the platform for `ringfence doctor`: whether every topic exists.
     describes = ("*",) if service == _INGEST else ()
-    return Access(service, tuple(topic.name for topic in read), tuple(written), groups, describes)
+    readers = {r for topic in ALL_TOPICS if topic.writer == service for r in topic.readers}
+    return Access(
+        service,
+        tuple(topic.name for topic in read),
+        tuple(written),
+        groups,
+        describes,
+        tuple(sorted(readers - {service})),
+    )
 
 
 def commands(bootstrap: str, config: str) -> Iterator[str]:
@@ -69,6 +96,8 @@ def commands(bootstrap: str, config: str) -> Iterator[str]:
             yield f"{who} --operation Read{_named('group', access.groups)}"
         if access.describes:
             yield f"{who} --operation Describe{_named('topic', access.describes)}"
+        if access.watches:
+            yield f"{who} --operation Describe{_named('group', access.watches)}"
     # To list the topics, and to create those that are missing.
     setup = f"{tool} --allow-principal User:{SETUP}"
     yield f"{setup} --operation Create --operation Describe --topic '*'"

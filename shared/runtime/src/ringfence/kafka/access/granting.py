@@ -60,6 +60,8 @@ def grants() -> Iterator[Grant]:
             yield Grant(access.login, Operation.READ, Resource.GROUP, name)
         for name in access.describes:
             yield Grant(access.login, Operation.DESCRIBE, Resource.TOPIC, name)
+        for name in access.watches:
+            yield Grant(access.login, Operation.DESCRIBE, Resource.GROUP, name)
     yield Grant(SETUP, Operation.CREATE, Resource.TOPIC, "*")
     yield Grant(SETUP, Operation.DESCRIBE, Resource.TOPIC, "*")
 
