@@ -6,6 +6,7 @@ record that was not taken is a dead letter with its reason, and the good one was
 """
 
 import asyncio
+import json
 import random
 import uuid
 from collections import Counter
@@ -82,11 +83,17 @@ async def write(bootstrap: str, topics: Sequence[Topic], mark: bytes) -> None:
             await producer.flush()
             good = examples[-1].record()
             await producer.send_and_wait(
-                topic.name, good.value, key=good.key.encode(), partition=0,
+                topic.name, of_its_own(examples[-1].document), key=good.key.encode(), partition=0,
                 headers=[*good.headers(), ("fuzz", mark + b"-good")],
             )  # fmt: skip
     finally:
         await producer.stop()
+
+
+def of_its_own(document: dict[str, Any]) -> bytes:
+    """A good record under an id that no hostile one has: it would be the same call or alarm."""
+    own = {name: str(uuid.uuid4()) for name in ("call_id", "alarm_id") if name in document}
+    return json.dumps(document | own).encode()
 
 
 async def are_committed(bootstrap: str, topics: Sequence[Topic], group: str) -> bool:

@@ -7,13 +7,14 @@ from fastapi import APIRouter
 from accounts.api.bodies import PackageBody
 from accounts.api.dependencies import Deps, Who
 from accounts.clients.store_publishing import AuditEntry
+from accounts.packages.answers import ChangedPackage, PackageAnswer, PackageList
 from accounts.packages.terms import package_warnings
 from ringfence_contracts.events.model import Id
 
 router = APIRouter(prefix="/packages", tags=["packages"])
 
 
-@router.put("/{package_id}")
+@router.put("/{package_id}", response_model=ChangedPackage, response_model_exclude_unset=True)
 async def put_package(package_id: Id, body: PackageBody, deps: Deps, who: Who) -> dict[str, Any]:
     """Create or replace a package. `accounts_told` counts the accounts published for it."""
     package = body.package()
@@ -28,7 +29,7 @@ async def put_package(package_id: Id, body: PackageBody, deps: Deps, who: Who) -
     }
 
 
-@router.get("")
+@router.get("", response_model=PackageList, response_model_exclude_unset=True)
 async def list_packages(deps: Deps) -> dict[str, Any]:
     """All packages."""
     found = await deps.store.packages()
@@ -36,7 +37,7 @@ async def list_packages(deps: Deps) -> dict[str, Any]:
     return {"items": items, "next": None}
 
 
-@router.get("/{package_id}")
+@router.get("/{package_id}", response_model=PackageAnswer, response_model_exclude_unset=True)
 async def get_package(package_id: Id, deps: Deps) -> dict[str, Any]:
     """One package."""
     package = await deps.store.package(package_id)

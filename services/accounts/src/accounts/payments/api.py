@@ -7,6 +7,7 @@ from fastapi import APIRouter, Header, Response
 
 from accounts.api.bodies import ClaimBody, ClaimsBody, PaymentBody
 from accounts.api.dependencies import AccountId, Dependencies, Deps, PageCursor, PageLimit, Who
+from accounts.payments.answers import ClaimOutcomes, PaymentAnswer, PaymentPage, UnclaimedList
 from accounts.payments.payment import Payment, PaymentKind, check_key, payment_id, read_amount
 from accounts.payments.store_claims import Claimed
 from accounts.refusals import Refusals
@@ -16,7 +17,12 @@ from ringfence_contracts.money import format_micro, parse_micro
 router = APIRouter(tags=["payments"])
 
 
-@router.post("/clients/{account_id}/payments")
+@router.post(
+    "/clients/{account_id}/payments",
+    response_model=PaymentAnswer,
+    response_model_exclude_unset=True,
+    responses={201: {"model": PaymentAnswer}},
+)
 async def post_payment(
     account_id: AccountId,
     body: PaymentBody,
@@ -66,7 +72,9 @@ async def _refunded(deps: Dependencies, account_id: str, body: PaymentBody) -> U
     return None if body.payment is None else await deps.payments.find(account_id, body.payment)
 
 
-@router.get("/clients/{account_id}/payments")
+@router.get(
+    "/clients/{account_id}/payments", response_model=PaymentPage, response_model_exclude_unset=True
+)
 async def list_payments(
     account_id: AccountId, deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
 ) -> dict[str, Any]:
@@ -75,20 +83,24 @@ async def list_payments(
     return await deps.payments.payments(account_id, cursor, limit)
 
 
-@router.get("/clients/{account_id}/payments/{payment_id}")
+@router.get(
+    "/clients/{account_id}/payments/{payment_id}",
+    response_model=PaymentAnswer,
+    response_model_exclude_unset=True,
+)
 async def get_payment(account_id: AccountId, payment_id: UUID, deps: Deps) -> dict[str, Any]:
     """One payment of a client."""
     await deps.store.account(account_id)
     return await deps.payments.payment(account_id, payment_id)
 
 
-@router.get("/payments/unclaimed")
+@router.get("/payments/unclaimed", response_model=UnclaimedList, response_model_exclude_unset=True)
 async def list_unclaimed(deps: Deps) -> dict[str, Any]:
     """Payments that rating read from the topic and that accounts does not have."""
     return {"items": await deps.claims.unclaimed(), "next": None}
 
 
-@router.post("/payments/claims")
+@router.post("/payments/claims", response_model=ClaimOutcomes, response_model_exclude_unset=True)
 async def post_claims(body: ClaimsBody, deps: Deps, who: Who) -> dict[str, Any]:
     """Enter payments that accounts lost with a restore, under their own ids."""
     found: dict[UUID, Claimed] = {}

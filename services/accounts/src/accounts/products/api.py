@@ -13,6 +13,7 @@ from accounts.clients.answers import situation_of
 from accounts.clients.store_publishing import AuditEntry
 from accounts.clients.versions import etag
 from accounts.clients.wording import ends_when, what_happens_to
+from accounts.products.answers import ChangedProduct, ProductAnswer, ProductList
 from accounts.products.elements import emergency_words
 from accounts.products.leaving import OffElement, leaving_words, shown_elements
 from accounts.products.product import Product, enter_product, product_warnings
@@ -48,7 +49,12 @@ class ReasonBody(Body):
     reason: Text = ""
 
 
-@router.put("/{service_id}")
+@router.put(
+    "/{service_id}",
+    response_model=ChangedProduct,
+    response_model_exclude_unset=True,
+    responses={201: {"model": ChangedProduct}},
+)
 async def put_product(
     account_id: AccountId,
     service_id: Id,
@@ -109,14 +115,14 @@ async def _until(deps: Dependencies, account_id: str, service_id: str) -> str:
     return next((ends_when(situation, product) for product in found), "")
 
 
-@router.get("")
+@router.get("", response_model=ProductList, response_model_exclude_unset=True)
 async def list_products(account_id: AccountId, deps: Deps) -> dict[str, Any]:
     """All products of a client."""
     found = await deps.products.of_client(account_id)
     return {"items": [product_shown(product) for product in found], "next": None}
 
 
-@router.get("/{service_id}")
+@router.get("/{service_id}", response_model=ProductAnswer, response_model_exclude_unset=True)
 async def get_product(account_id: AccountId, service_id: Id, deps: Deps) -> dict[str, Any]:
     """One product: the typed fields, and the service that they describe."""
     return product_shown(await deps.products.get(account_id, service_id))

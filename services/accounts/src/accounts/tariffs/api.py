@@ -10,6 +10,16 @@ from pydantic import Field
 
 from accounts.api.bodies import Body, InstantText
 from accounts.api.dependencies import Deps, PageCursor, PageLimit, Who
+from accounts.tariffs.answers import (
+    NewVersion,
+    RateChangePage,
+    RateLinePage,
+    RateOfNumber,
+    TariffList,
+    TimedVersion,
+    VersionDiff,
+    VersionList,
+)
 from accounts.tariffs.columns import FIELDS, merged, read_mapping, split_pair
 from accounts.tariffs.store_versions import VersionSpec
 from accounts.tariffs.tariff_csv import MAX_LINE, FileForm, TariffReader
@@ -61,7 +71,14 @@ class RollbackBody(_NewVersion):
     to: int | None = Field(None, ge=1, le=2**31 - 1)
 
 
-@router.post("/{tariff_id}/versions", openapi_extra=_CSV_BODY, max_body_size=MAX_TARIFF)
+@router.post(
+    "/{tariff_id}/versions",
+    openapi_extra=_CSV_BODY,
+    max_body_size=MAX_TARIFF,
+    response_model=NewVersion,
+    response_model_exclude_unset=True,
+    responses={201: {"model": NewVersion}},
+)
 async def post_version(
     tariff_id: Id,
     request: Request,
@@ -106,7 +123,12 @@ def _answer(
     return {**version, "new": new, "dry_run": spec.dry_run, **more}
 
 
-@router.post("/{tariff_id}/rollback")
+@router.post(
+    "/{tariff_id}/rollback",
+    response_model=NewVersion,
+    response_model_exclude_unset=True,
+    responses={201: {"model": NewVersion}},
+)
 async def post_rollback(
     tariff_id: Id, body: RollbackBody, deps: Deps, who: Who, response: Response
 ) -> dict[str, Any]:
@@ -116,25 +138,25 @@ async def post_rollback(
     return _answer(response, version, new, spec)
 
 
-@router.get("")
+@router.get("", response_model=TariffList, response_model_exclude_unset=True)
 async def list_tariffs(deps: Deps) -> dict[str, Any]:
     """Every tariff, as its latest version."""
     return {"items": await deps.tariffs.latest(), "next": None}
 
 
-@router.get("/{tariff_id}/versions")
+@router.get("/{tariff_id}/versions", response_model=VersionList, response_model_exclude_unset=True)
 async def list_versions(tariff_id: Id, deps: Deps) -> dict[str, Any]:
     """All versions of a tariff, the newest first."""
     return {"items": await deps.tariffs.versions(tariff_id), "next": None}
 
 
-@router.get("/{tariff_id}/version")
+@router.get("/{tariff_id}/version", response_model=TimedVersion, response_model_exclude_unset=True)
 async def get_version(tariff_id: Id, deps: Deps, version: Version | None = None) -> dict[str, Any]:
     """One version of a tariff: the one in force unless one is named."""
     return await deps.tariffs.version(tariff_id, version)
 
 
-@router.get("/{tariff_id}/rate")
+@router.get("/{tariff_id}/rate", response_model=RateOfNumber, response_model_exclude_unset=True)
 async def get_rate(
     tariff_id: Id,
     deps: Deps,
@@ -153,7 +175,7 @@ async def get_rate(
     return {"number": digits, "version": found, "rate": rate}
 
 
-@router.get("/{tariff_id}/rates")
+@router.get("/{tariff_id}/rates", response_model=RateLinePage, response_model_exclude_unset=True)
 async def list_rates(
     tariff_id: Id,
     deps: Deps,
@@ -167,7 +189,7 @@ async def list_rates(
     return await deps.tariffs.rates(found["version_id"], starts, cursor, limit)
 
 
-@router.get("/{tariff_id}/diff")
+@router.get("/{tariff_id}/diff", response_model=VersionDiff, response_model_exclude_unset=True)
 async def get_diff(
     tariff_id: Id,
     deps: Deps,
@@ -179,7 +201,9 @@ async def get_diff(
     return await deps.tariffs.diff(tariff_id, old, new, largest)
 
 
-@router.get("/{tariff_id}/changes")
+@router.get(
+    "/{tariff_id}/changes", response_model=RateChangePage, response_model_exclude_unset=True
+)
 async def list_changes(
     tariff_id: Id,
     deps: Deps,

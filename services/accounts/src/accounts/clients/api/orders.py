@@ -11,6 +11,7 @@ from accounts.clients.api.answers import changed_answer
 from accounts.clients.api.bodies import ModeBody, OrderBody, UnsuspendBody
 from accounts.clients.changes import order_shown
 from accounts.clients.orders import ClientOrder, find_order, in_force, read_until
+from accounts.clients.response_types import ChangedClient, ChangedMode, OrderList
 from accounts.clients.store_publishing import AuditEntry
 from accounts.clients.wording import adoption_words
 from accounts.refusals import Refusals
@@ -23,14 +24,14 @@ from ringfence_contracts.events.model import Id, Text
 router = APIRouter(prefix="/clients/{account_id}", tags=["orders"])
 
 
-@router.get("/orders")
+@router.get("/orders", response_model=OrderList, response_model_exclude_unset=True)
 async def list_orders(account_id: AccountId, deps: Deps) -> dict[str, Any]:
     """The orders of a client that are in force."""
     account = await deps.store.account(account_id)
     return {"items": [order_shown(o) for o in in_force(account.orders, deps.clock.now())]}
 
 
-@router.put("/orders/{kind}")
+@router.put("/orders/{kind}", response_model=ChangedClient, response_model_exclude_unset=True)
 async def put_order(
     account_id: AccountId,
     kind: OrderKind,
@@ -97,7 +98,7 @@ def _checked_until(
     return until
 
 
-@router.delete("/orders/{kind}")
+@router.delete("/orders/{kind}", response_model=ChangedClient, response_model_exclude_unset=True)
 async def delete_order(
     account_id: AccountId,
     kind: OrderKind,
@@ -117,7 +118,7 @@ async def delete_order(
     return await changed_answer(deps, changed, response)
 
 
-@router.post("/suspend")
+@router.post("/suspend", response_model=ChangedClient, response_model_exclude_unset=True)
 async def suspend(
     account_id: AccountId,
     deps: Deps,
@@ -134,7 +135,7 @@ async def suspend(
     return await changed_answer(deps, changed, response)
 
 
-@router.post("/unsuspend")
+@router.post("/unsuspend", response_model=ChangedClient, response_model_exclude_unset=True)
 async def unsuspend(
     account_id: AccountId,
     deps: Deps,
@@ -167,7 +168,7 @@ def _unsuspended(account: Account, product: str | None, now: datetime) -> Accoun
     return without_order("manual", product, now)(account)
 
 
-@router.put("/mode")
+@router.put("/mode", response_model=ChangedMode, response_model_exclude_unset=True)
 async def put_mode(
     account_id: AccountId,
     body: ModeBody,

@@ -27,6 +27,14 @@ from accounts.clients.api.bodies import ClientBody, ClientPatch, OutstandingBody
 from accounts.clients.checks import check_not_dropped
 from accounts.clients.orders import Author
 from accounts.clients.overview.store import Filters
+from accounts.clients.response_types import (
+    AuditPage,
+    ChangedClient,
+    ChangedOutstanding,
+    ClientAnswer,
+    ClientExplanation,
+    ClientPage,
+)
 from accounts.clients.store_publishing import AuditEntry
 from accounts.paging import by_columns, decode_cursor, page, read_id
 from accounts.refusals import unknown_client
@@ -41,7 +49,12 @@ router = APIRouter(tags=["clients"])
 StateFilter = Literal["on", "off", "switching", "failed", "no-service", "would-be-off"]
 
 
-@router.put("/clients/{account_id}")
+@router.put(
+    "/clients/{account_id}",
+    response_model=ChangedClient,
+    response_model_exclude_unset=True,
+    responses={201: {"model": ChangedClient}},
+)
 async def put_client(
     account_id: AccountId,
     body: ClientBody,
@@ -76,7 +89,9 @@ async def put_client(
     return await changed_answer(deps, changed, response, warnings=warnings)
 
 
-@router.patch("/clients/{account_id}")
+@router.patch(
+    "/clients/{account_id}", response_model=ChangedClient, response_model_exclude_unset=True
+)
 async def patch_client(
     account_id: AccountId,
     body: ClientPatch,
@@ -107,7 +122,7 @@ async def patch_client(
     return await changed_answer(deps, changed, response, warnings=warnings)
 
 
-@router.get("/clients")
+@router.get("/clients", response_model=ClientPage, response_model_exclude_unset=True)
 async def list_clients(
     deps: Deps,
     search: str | None = None,
@@ -130,19 +145,25 @@ async def list_clients(
     return {**page(rows, limit, by_columns("account_id")), "count": count}
 
 
-@router.get("/clients/{account_id}")
+@router.get("/clients/{account_id}", response_model=ClientAnswer, response_model_exclude_unset=True)
 async def get_client(account_id: AccountId, deps: Deps, response: Response) -> dict[str, Any]:
     """One client: what PUT takes, and its balance, level, state and the reason of the state."""
     return await client_answer(deps, account_id, response)
 
 
-@router.get("/clients/{account_id}/explanation")
+@router.get(
+    "/clients/{account_id}/explanation",
+    response_model=ClientExplanation,
+    response_model_exclude_unset=True,
+)
 async def get_explanation(account_id: AccountId, deps: Deps) -> dict[str, Any]:
     """Why a client is on or off, and for each of its products."""
     return explained(await deps.overview.client(account_id), deps.clock.now())
 
 
-@router.get("/clients/{account_id}/audit")
+@router.get(
+    "/clients/{account_id}/audit", response_model=AuditPage, response_model_exclude_unset=True
+)
 async def get_audit(
     account_id: AccountId, deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
 ) -> dict[str, Any]:
@@ -151,7 +172,11 @@ async def get_audit(
     return await deps.history.of_client(account_id, cursor, limit)
 
 
-@router.put("/clients/{account_id}/outstanding")
+@router.put(
+    "/clients/{account_id}/outstanding",
+    response_model=ChangedOutstanding,
+    response_model_exclude_unset=True,
+)
 async def put_outstanding(
     account_id: AccountId,
     body: OutstandingBody,
