@@ -20,7 +20,11 @@ from accounts.store_rows import (
 from accounts.store_writing import ExpectedVersions, changing_packages, writing
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Connection, Pool
+from ringfence.postgres.pruning import PruneRule
 from ringfence_contracts.events.account import OperatingMode, Package
+
+PRUNED = (PruneRule("accounts.handled_event", "handled_at"),)
+"""What this service deletes after the horizon (docs/retention.md)."""
 
 
 class ChangeResult(NamedTuple):

@@ -13,7 +13,7 @@ from uuid import UUID
 from balance_watch.anti_entropy.store import OWNER
 from balance_watch.counts import ClientCounts
 from balance_watch.settings import Settings
-from balance_watch.store import ALARMS, WatchStore
+from balance_watch.store import ALARMS, PRUNED, WatchStore
 from balance_watch.watch import Crossing, FundsPair, WatchedAccount, apply_balance, apply_profile
 from ringfence.anti_entropy.wiring import anti_entropy_of
 from ringfence.kafka.batch import BatchRunner
@@ -27,6 +27,7 @@ from ringfence.observe.health import Health
 from ringfence.observe.start import wait_for_dependencies
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
+from ringfence.postgres.pruning import pruning_of
 from ringfence.process import require_stores
 from ringfence_contracts.errors import Reject
 from ringfence_contracts.events.account import AccountChanged
@@ -132,17 +133,26 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         require_stores(health, pool, publisher)
         store = WatchStore(pool)
         handler = BalanceWatch(store=store)
+        progress = health.loop(NAME)
         failures = keep_failures(pool, ALARMS, group=NAME, progress=health.loop("failures"))
         runner = BatchRunner(
             RecordProcessor(handler.handle, publisher, consumer=NAME, failures=failures),
             (BALANCE_CHANGED, ACCOUNT_CHANGED),
             bootstrap=bootstrap,
             group=NAME,
-            progress=health.loop(NAME),
+            progress=progress,
             max_records=settings.balance_watch_batch_records,
+        )
+        pruning = pruning_of(
+            ALARMS.schema,
+            PRUNED,
+            pool,
+            settings.kept_days,
+            health.loop("pruning"),
+            behind=lambda: progress.lag > settings.balance_watch_batch_records,
         )
         counts = CountLoop(ClientCounts(store).count, progress=health.loop("client-counts"))
         relay = OutboxRelay(pool, publisher, schema=ALARMS.schema, progress=health.loop("outbox"))
         again = anti_entropy_of(OWNER, settings, pool, publisher, health)
-        loops = (runner, failures, relay, counts, again)
+        loops = (runner, failures, relay, counts, again, pruning)
         await run_together(stop, *(loop.run for loop in loops))

@@ -10,9 +10,21 @@ from uuid import UUID
 from balance_watch.watch import Crossing, FundsPair, WatchedAccount
 from ringfence.postgres.alarms import Alarms
 from ringfence.postgres.pool import Connection, Pool
+from ringfence.postgres.pruning import PruneRule
 from ringfence_contracts.topics import WATCH_ALARM
 
 ALARMS = Alarms(WATCH_ALARM, schema="balance_watch")
+
+PRUNED = (
+    PruneRule(
+        "balance_watch.crossing",
+        "crossed_at",
+        "exists (select from balance_watch.crossing newer where newer.account_id = t.account_id"
+        " and newer.crossed_at > t.crossed_at and newer.topic <> 'balance.low.v1')",
+    ),
+)
+"""What this service deletes after the horizon (docs/retention.md). An account's newest
+crossing, and its newest one that switches, are kept: they are published again."""
 
 _ACCOUNT = [each.name for each in fields(WatchedAccount)]
 """An account's columns: the fields of a WatchedAccount, in order."""

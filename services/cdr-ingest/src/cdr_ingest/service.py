@@ -33,7 +33,7 @@ from cdr_ingest.reconciliation.reconciler import Reconciler
 from cdr_ingest.reconciliation.store import ReconcileStore
 from cdr_ingest.settings import Settings
 from cdr_ingest.sources.source import Source
-from cdr_ingest.store import IngestStore
+from cdr_ingest.store import PRUNED, IngestStore
 from cdr_ingest.wiring import (
     PolledServer,
     confirmation_of,
@@ -50,6 +50,7 @@ from ringfence.observe.health import Health
 from ringfence.observe.start import wait_for_dependencies
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import Pool, open_pool
+from ringfence.postgres.pruning import pruning_of
 from ringfence.process import require_stores
 from ringfence_pbx.servers import Servers, load_servers
 
@@ -101,7 +102,10 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
                 clock=SystemClock(),
                 progress=health.loop("pruning"),
             )
-            loops = (*feed_loops, *lesnet, *receivers, relay, again, pruning)
+            past = pruning_of(
+                "cdr_ingest", PRUNED, pool, settings.kept_days, health.loop("pruning-past")
+            )
+            loops = (*feed_loops, *lesnet, *receivers, relay, again, pruning, past)
             await run_together(stop, *(loop.run for loop in loops), *examinations)
 
 

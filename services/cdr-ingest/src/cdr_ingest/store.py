@@ -7,6 +7,14 @@ from uuid import UUID
 
 from cdr_ingest.polling.window import Cursor
 from ringfence.postgres.pool import Pool
+from ringfence.postgres.pruning import PruneRule
+
+PRUNED = (
+    PruneRule("cdr_ingest.record", "accepted_at"),
+    PruneRule("cdr_ingest.reconciled", "hour"),
+    PruneRule("cdr_ingest.unconfirmed_row", "confirmed_at"),
+)
+"""What this service deletes after the horizon (docs/retention.md)."""
 
 
 class RecordRow(NamedTuple):

@@ -30,7 +30,7 @@ from notifier.sending.recovery import RecoveryLoop
 from notifier.sending.server_alarms import ALARMS
 from notifier.sending.smtp import SmtpServer
 from notifier.settings import Settings
-from notifier.store import MailStore
+from notifier.store import PRUNED, MailStore
 from notifier.template import warnings
 from notifier.words.catalogue import Catalogue
 from ringfence.anti_entropy.loop import Owner
@@ -45,6 +45,7 @@ from ringfence.observe.health import Health
 from ringfence.observe.start import wait_for_dependencies
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
+from ringfence.postgres.pruning import pruning_of
 from ringfence.process import require_stores
 from ringfence_contracts.errors import BadInput
 
@@ -99,7 +100,10 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         )
         # It owns no state that others read; the owners see by its looks when it was restored.
         again = anti_entropy_of(Owner("notifier", ALARMS), settings, pool, publisher, health)
-        loops.append(again.run)
+        pruning = pruning_of(
+            "notifier", PRUNED, pool, settings.kept_days, health.loop("pruning-past")
+        )
+        loops += [again.run, pruning.run]
         async with channel_loops(settings, pool, publisher, health, shared.clock) as channels:
             await run_together(stop, agents.run, failures.run, relay.run, *loops, *channels)
 

@@ -14,11 +14,26 @@ from notifier.owed.notice import MailNotice, MailState
 from notifier.sending.attempts import DeliveryOutcome
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection, Pool
+from ringfence.postgres.pruning import PruneRule
 from ringfence_contracts.records import Outgoing
 
 _LEASES = "hashtext('notifier.lease')"
 _ACCOUNTS = "hashtext('notifier.account')"
 _ALARMS = "hashtext('notifier.alarm')"
+
+PRUNED = (
+    PruneRule(
+        "notifier.message",
+        "created_at",
+        "state in ('sent', 'failed', 'dropped') and not again and (number is null or exists ("
+        "select from notifier.message newer where newer.account_id = t.account_id"
+        " and newer.kind = t.kind and newer.number > t.number and not newer.shadow))",
+    ),
+    PruneRule("notifier.command", "answered_at"),
+    PruneRule("notifier.known_alarm", "ended_at"),
+)
+"""What this service deletes after the horizon (docs/retention.md). The mails about a client's
+newest stay and hold are kept: they say that nothing more is owed."""
 
 
 @dataclass(frozen=True)

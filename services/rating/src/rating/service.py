@@ -38,7 +38,7 @@ from rating.posting.settlement import MatchedCall, Settlement, match_calls
 from rating.pricing.product_match import Match
 from rating.reference_loader import ReferenceLoader
 from rating.settings import Settings
-from rating.store import BatchTransaction, EntryExists, RatingStore
+from rating.store import PRUNED, BatchTransaction, EntryExists, RatingStore
 from rating.unrated.replayer import Replayer
 from rating.unrated.rows import row_runner
 from rating.unrated.store import ReplayStore
@@ -56,6 +56,7 @@ from ringfence.observe.metrics import STAGE_SECONDS
 from ringfence.observe.start import wait_for_dependencies
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
+from ringfence.postgres.pruning import pruning_of
 from ringfence.process import require_stores
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.events.tariff import rows_digest
@@ -377,17 +378,24 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         )
         claims = ClaimLoop(rating=handler, progress=health.loop("rating-claims"))
         relay = OutboxRelay(pool, publisher, schema="rating", progress=health.loop("rating-outbox"))
+
+        def behind() -> bool:
+            return progress.lag > settings.rating_batch_records
+
         audit_every_s = settings.rating_audit_every_s
         audit = Audit(
             store=AuditStore(pool),
             every_s=audit_every_s,
             progress=health.loop("rating-audit", stall_s=audit_every_s + STALL_S),
-            behind=lambda: progress.lag > settings.rating_batch_records,
+            behind=behind,
         )
         counts = CountLoop(
             MoneyCounts(MoneyStore(pool)).count, progress=health.loop("money-counts")
         )
         rows = row_runner(QueuedRows(pool), publisher, bootstrap, health, SystemClock())
         again = anti_entropy_of(OWNER, settings, pool, publisher, health)
-        loops = (runner, rows, failures, replayer, claims, relay, audit, counts, again)
+        pruning = pruning_of(
+            "rating", PRUNED, pool, settings.kept_days, health.loop("rating-pruning"), behind
+        )
+        loops = (runner, rows, failures, replayer, claims, relay, audit, counts, again, pruning)
         await run_together(stop, *(loop.run for loop in loops), *jobs)

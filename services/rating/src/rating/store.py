@@ -17,9 +17,21 @@ from rating.posting.records import (
     UnratedRow,
 )
 from ringfence.postgres.pool import Connection, Pool
+from ringfence.postgres.pruning import PruneRule
 from ringfence_contracts.errors import Retry
 from ringfence_contracts.events.account import AccountChanged
 from ringfence_contracts.events.tariff import RateRow, TariffPublished
+
+PRUNED = (
+    PruneRule(
+        "rating.dead_call",
+        "died_at",
+        "not exists (select from report.accepted_record a where a.record_id = t.call_id)"
+        " and not exists (select from report.unconfirmed_row r where r.row_id = t.call_id)",
+    ),
+)
+"""What this service deletes after the horizon (docs/retention.md). A dead call is kept while the
+record of its acceptance is: I3 looks for one of them."""
 
 _NOT_BILLED = (
     "call_id", "account_id", "service_id", "reason", "hidden", "started_at", "input_hash", "detail",

@@ -21,6 +21,7 @@ from ringfence.observe.health import Health
 from ringfence.observe.start import wait_for_dependencies
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
+from ringfence.postgres.pruning import pruning_of
 from ringfence.process import require_stores
 from ringfence_contracts.errors import Reject
 from ringfence_contracts.events.account import AccountChanged
@@ -40,7 +41,7 @@ from suspender.drivers.wiring import open_drivers
 from suspender.rules.account import Cause
 from suspender.rules.brake import BrakeLimits
 from suspender.settings import Settings
-from suspender.store import ALARMS, SuspenderStore
+from suspender.store import ALARMS, PRUNED, SuspenderStore
 from suspender.switching.store import WorkStore
 from suspender.switching.worker import Worker
 from suspender.upkeep.wiring import open_upkeep
@@ -138,5 +139,8 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         relay = OutboxRelay(pool, publisher, schema="suspender", progress=health.loop("outbox"))
         async with open_upkeep(settings, servers, clock, health, worker.woken) as upkeep:
             again = anti_entropy_of(OWNER, settings, pool, publisher, health)
-            loops = (runner, failures, by_time, worker, relay, again)
+            pruning = pruning_of(
+                "suspender", PRUNED, pool, settings.kept_days, health.loop("pruning")
+            )
+            loops = (runner, failures, by_time, worker, relay, again, pruning)
             await run_together(stop, *(loop.run for loop in loops), *upkeep)

@@ -9,6 +9,7 @@ from typing import Any, cast
 from ringfence.postgres.alarms import Alarms
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection, Pool
+from ringfence.postgres.pruning import PruneRule
 from ringfence_contracts.events.account import AccountChanged, Service
 from ringfence_contracts.topics import SUSPENDER_ALARM
 from suspender.events import FAILED_ALARM, alarm_subject, reason_changed
@@ -18,6 +19,8 @@ from suspender.store_elements import mark_released, write_named
 
 SCHEMA = "suspender"
 ALARMS = Alarms(SUSPENDER_ALARM, schema=SCHEMA)
+PRUNED = (PruneRule("suspender.command", "answered_at"),)
+"""What this service deletes after the horizon (docs/retention.md)."""
 
 _ACCOUNT = [each.name for each in fields(AccountState)]
 _SERVICE = [each.name for each in fields(ServiceState)]

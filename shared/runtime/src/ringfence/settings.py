@@ -52,6 +52,12 @@ class CommonSettings(BaseSettings):
         gt=0,
         description="seconds between two looks for records that a reader of ours did not receive",
     )
+    kept_days: int = Field(
+        400,
+        ge=90,
+        description="days for which records of the past are kept that no balance is computed from;"
+        " docs/retention.md lists them",
+    )
     servers_file: Path = Field(
         Path("servers.toml"), description="PBX and provider servers, without their secrets"
     )
