@@ -1,7 +1,6 @@
 """Anti-entropy on a real database: what is published again, when, and when it is given up."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +15,7 @@ from cdr_ingest.anti_entropy.store import owner as ingest_owner
 from cdr_ingest.ingest import Ingester, call_completed
 from cdr_ingest.store import IngestStore
 from rating.anti_entropy.store import OWNER as RATING
-from ringfence.anti_entropy.broker import PartitionEnds, PublishedLater
+from ringfence.anti_entropy.broker import PublishedLater
 from ringfence.anti_entropy.loop import AntiEntropy, Owner
 from ringfence.anti_entropy.store import CopyStore
 from ringfence.observe.health import Progress
@@ -24,43 +23,15 @@ from ringfence.postgres.pool import Pool, open_pool
 from ringfence_contracts.events.payment import PaymentReceived
 from ringfence_contracts.ids import derive
 from ringfence_contracts.records import Outgoing
-from ringfence_contracts.topics import ACCOUNT_CHANGED, PAYMENT_RECEIVED, Topic
+from ringfence_contracts.topics import ACCOUNT_CHANGED, PAYMENT_RECEIVED
 from ringfence_testing.clock import FixedClock
 from ringfence_testing.records import call, read
 from ringfence_testing.store_claims import insert_payments
+from tests.support.anti_entropy import Broker
 
 START = datetime.fromisoformat("2026-11-21T12:00:00+00:00")
 KEPT = timedelta(hours=48)
 CLIENT = '{"first_name": "Anna", "email": "anna@example.com"}'
-
-
-@dataclass
-class Broker:
-    """A broker whose readers have read everything, unless the test says otherwise."""
-
-    is_read: bool = True
-    later: PublishedLater = field(default_factory=lambda: PublishedLater({}, 0))
-    asked_after: list[datetime] = field(default_factory=list)
-    published: list[Outgoing] = field(default_factory=list)
-
-    async def publish(self, events: Sequence[Outgoing]) -> None:
-        self.published += events
-
-    async def ends(self, topics: Sequence[Topic]) -> PartitionEnds:
-        return {}
-
-    async def has_read(self, reader: str, ends: PartitionEnds) -> bool:
-        return self.is_read
-
-    async def published_after(
-        self, numbers: Mapping[Topic, str], after: datetime
-    ) -> PublishedLater:
-        self.asked_after.append(after)
-        return self.later
-
-    def of(self, topic: Topic) -> list[Outgoing]:
-        """What was published to a topic."""
-        return [event for event in self.published if event.topic is topic]
 
 
 class Installation:

@@ -16,7 +16,13 @@ from accounts.payments.payment import Payment
 from accounts.payments.store_rows import payment_event
 from accounts.store_rows import as_account
 from accounts.tariffs.store_versions import tariff_event
-from ringfence.anti_entropy.copies import Continued, MissingCopy
+from ringfence.anti_entropy.copies import (
+    Continued,
+    MissingCopy,
+    NumberOf,
+    number_in,
+    versions_in_words,
+)
 from ringfence.anti_entropy.loop import Owner
 from ringfence.anti_entropy.store import QueryCheck
 from ringfence.clock import Clock
@@ -84,7 +90,8 @@ async def _tariffs(connection: Connection, copies: Sequence[MissingCopy]) -> Seq
 class ContinuedVersions:
     """Continues the versions of clients above those that a reader or the topic has."""
 
-    numbers: Mapping[Topic, str] = {ACCOUNT_CHANGED: "version"}
+    numbers: Mapping[Topic, NumberOf] = {ACCOUNT_CHANGED: number_in("version")}
+    in_words = staticmethod(versions_in_words)
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -5,7 +5,13 @@ from datetime import datetime
 
 from balance_watch.store import ALARMS, WatchTransaction
 from balance_watch.watch import Crossing, WatchedAccount, crossing_of_state
-from ringfence.anti_entropy.copies import Continued, MissingCopy
+from ringfence.anti_entropy.copies import (
+    Continued,
+    MissingCopy,
+    NumberOf,
+    number_in,
+    versions_in_words,
+)
 from ringfence.anti_entropy.loop import Owner
 from ringfence.anti_entropy.store import QueryCheck
 from ringfence.postgres.outbox import enqueue
@@ -65,11 +71,12 @@ async def _crossings(connection: Connection, copies: Sequence[MissingCopy]) -> S
 class ContinuedCrossings:
     """Continues the numbers of crossings, holds and stays above those that the readers have."""
 
-    numbers: Mapping[Topic, str] = {
-        BALANCE_LOW: "crossing",
-        BALANCE_ZERO: "crossing",
-        BALANCE_RESTORED: "crossing",
+    numbers: Mapping[Topic, NumberOf] = {
+        BALANCE_LOW: number_in("crossing"),
+        BALANCE_ZERO: number_in("crossing"),
+        BALANCE_RESTORED: number_in("crossing"),
     }
+    in_words = staticmethod(versions_in_words)
 
     async def ahead(self, connection: Connection) -> Mapping[str, int]:
         """The accounts of which a reader has a later crossing, and its number."""

@@ -6,7 +6,13 @@ from typing import Any
 
 from rating.claims.store import ALARMS
 from rating.posting.events import SOURCE
-from ringfence.anti_entropy.copies import Continued, MissingCopy
+from ringfence.anti_entropy.copies import (
+    Continued,
+    MissingCopy,
+    NumberOf,
+    number_in,
+    versions_in_words,
+)
 from ringfence.anti_entropy.loop import Owner
 from ringfence.anti_entropy.store import QueryCheck
 from ringfence.postgres.outbox import enqueue
@@ -104,7 +110,8 @@ class ContinuedBalances:
     The versions between are no postings: they are recorded as a gap.
     """
 
-    numbers: Mapping[Topic, str] = {BALANCE_CHANGED: "version"}
+    numbers: Mapping[Topic, NumberOf] = {BALANCE_CHANGED: number_in("version")}
+    in_words = staticmethod(versions_in_words)
 
     async def ahead(self, connection: Connection) -> Mapping[str, int]:
         """The accounts of which balance-watch has a later version, or the same with another sum."""

@@ -1,13 +1,16 @@
 """What the suspender compares with accounts: the confirmed state of each service."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from ringfence.anti_entropy.copies import MissingCopy
+from ringfence.anti_entropy.copies import Continued, MissingCopy, NumberOf
 from ringfence.anti_entropy.loop import Owner
 from ringfence.anti_entropy.store import QueryCheck
 from ringfence.postgres.pool import Connection
+from ringfence_contracts.ids import derive
 from ringfence_contracts.records import Outgoing
-from ringfence_contracts.topics import SERVICE_RESTORED, SERVICE_SUSPENDED
+from ringfence_contracts.topics import SERVICE_RESTORED, SERVICE_SUSPENDED, Topic
 from suspender.events import state_as_now
 from suspender.store import ACCOUNT_COLUMNS, ALARMS, SCHEMA, SERVICE_COLUMNS, account_of, service_of
 
@@ -51,6 +54,62 @@ async def _states(connection: Connection, copies: Sequence[MissingCopy]) -> Sequ
     ]
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_READ_AGAIN = """
+update suspender.service s set
+    adopts = true, confirmed = null, wanted_seq = wanted_seq + 1, wanted_at = $2, attempts = 0,
+    next_attempt_at = $2, last_error = '', cause_id = coalesce(s.cause_id, k.cause_id),
+    mode = case when mode in ('manual', 'exempt', 'forced') then mode else 'auto' end
+from unnest($1::text[], $3::uuid[], $4::timestamptz[]) as k (key, cause_id, confirmed_at)
+where s.account_id || '/' || s.service_id = k.key and s.confirmed is distinct from 'suspended'
+    and coalesce(s.confirmed_at, s.wanted_at) < k.confirmed_at
+    and s.live and s.would <> 'leave' and not s.departed and s.product is not null
+returning k.key
+"""
+
+
+def _confirmed(data: Mapping[str, Any], suspended: int) -> tuple[str, int]:
+    """A service, and when it was confirmed, in half microseconds; an odd number: as suspended."""
+    since = datetime.fromisoformat(data["confirmed_at"]) - _EPOCH
+    number = since // timedelta(microseconds=1) * 2 + suspended
+    return f"{data['account_id']}/{data['service_id']}", number
+
+
+class SwitchedSince:
+    """After a restore: reads again at the PBX what was switched off since the backup.
+
+    What the topic says was suspended, and this database does not know, is off at the PBX without a
+    record. It counts as switched off by us, as for a client who is imported as suspended: a service
+    that is to be on is switched on, one that is to be off gets its record.
+    """
+
+    numbers: Mapping[Topic, NumberOf] = {
+        SERVICE_SUSPENDED: lambda data: _confirmed(data, 1),
+        SERVICE_RESTORED: lambda data: _confirmed(data, 0),
+    }
+
+    def in_words(self, raised: int) -> str:
+        """What was done for so many services."""
+        return (
+            f"{raised} services were switched off since then: they are read at their PBX, and what"
+            " is off there counts as switched off by us"
+        )
+
+    async def ahead(self, connection: Connection) -> Mapping[str, int]:
+        """Nothing: no reader knows more of a service than the suspender."""
+        return {}
+
+    async def continue_above(
+        self, connection: Connection, numbers: Mapping[str, int], now: datetime
+    ) -> Continued:
+        """Have the services that were suspended last read, and switched to their desired state."""
+        keys = sorted(key for key, number in numbers.items() if number % 2)
+        causes = [derive("restored", key, now.isoformat()) for key in keys]
+        times = [_EPOCH + timedelta(microseconds=numbers[key] // 2) for key in keys]
+        rows = await connection.fetch(_READ_AGAIN, keys, now, causes, times)
+        return Continued([row["key"] for row in rows])
+
+
 OWNER = Owner(
     service="suspender",
     alarms=ALARMS,
@@ -65,4 +124,5 @@ OWNER = Owner(
             build=_states,
         ),
     ),
+    continuation=SwitchedSince(),
 )

@@ -9,6 +9,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from ringfence.anti_entropy.copies import NumberOf
 from ringfence.kafka.brokers import Bootstrap, client_arguments
 from ringfence_contracts.errors import Retry
 from ringfence_contracts.topics import PARTITIONS, Topic
@@ -41,9 +42,9 @@ class BrokerView(Protocol):
         ...
 
     async def published_after(
-        self, numbers: Mapping[Topic, str], after: datetime
+        self, numbers: Mapping[Topic, NumberOf], after: datetime
     ) -> PublishedLater:
-        """What these topics hold from after an instant; `numbers` names each topic's field."""
+        """What these topics hold from after an instant."""
         ...
 
 
@@ -72,10 +73,10 @@ class KafkaView:
         return True
 
     async def published_after(
-        self, numbers: Mapping[Topic, str], after: datetime
+        self, numbers: Mapping[Topic, NumberOf], after: datetime
     ) -> PublishedLater:
         """What these topics hold from after an instant, of at most 2,000,000 records."""
-        fields = {topic.name: field for topic, field in numbers.items()}
+        readers = {topic.name: number_of for topic, number_of in numbers.items()}
         partitions = _partitions(list(numbers))
         async with self._assigned(partitions) as consumer:
             at_ms = round(after.timestamp() * 1000)
@@ -85,7 +86,7 @@ class KafkaView:
             for partition, offset in begins.items():
                 consumer.seek(partition, offset)
             consumer.resume(*begins)
-            return await _read(consumer, fields, ends)
+            return await _read(consumer, readers, ends)
 
     @asynccontextmanager
     async def _assigned(
@@ -113,7 +114,7 @@ class KafkaView:
 
 
 async def _read(
-    consumer: AIOKafkaConsumer, fields: Mapping[str, str], ends: PartitionEnds
+    consumer: AIOKafkaConsumer, readers: Mapping[str, NumberOf], ends: PartitionEnds
 ) -> PublishedLater:
     highest: dict[str, int] = {}
     read = 0
@@ -125,16 +126,15 @@ async def _read(
         for partition, records in polled.items():
             read += len(records)
             for record in records:
-                _note_number(highest, record.value, fields[partition.topic])
+                _note_number(highest, record.value, readers[partition.topic])
     return PublishedLater(highest, read)
 
 
-def _note_number(highest: dict[str, int], value: bytes | None, field: str) -> None:
+def _note_number(highest: dict[str, int], value: bytes | None, number_of: NumberOf) -> None:
     """Note the number of a record; what is no record of ours says nothing."""
     try:
-        data = orjson.loads(value or b"")
-        key, number = data["account_id"], data[field]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+        key, number = number_of(orjson.loads(value or b""))
+    except (ValueError, KeyError, TypeError):  # orjson's error is a ValueError
         return
     if isinstance(key, str) and isinstance(number, int):
         highest[key] = max(number, highest.get(key, 0))

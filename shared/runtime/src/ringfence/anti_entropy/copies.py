@@ -1,8 +1,8 @@
 """What an owner declares for anti-entropy, when it publishes again, and the texts of its alarms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ringfence.postgres.pool import Connection
 from ringfence_contracts.events.alarm import AlarmText
@@ -80,8 +80,12 @@ class Continuation(Protocol):
     """How an owner of versions finds that it was restored, and continues above its readers."""
 
     @property
-    def numbers(self) -> Mapping[Topic, str]:
-        """Its topics, each with the field that holds the version; `account_id` is the key."""
+    def numbers(self) -> Mapping[Topic, "NumberOf"]:
+        """Its topics, each with what finds key and version in the payload of a record."""
+        ...
+
+    def in_words(self, raised: int) -> str:
+        """What was done for so many keys, for the alarm."""
         ...
 
     async def ahead(self, connection: Connection) -> Mapping[str, int]:
@@ -98,11 +102,25 @@ class Continuation(Protocol):
         ...
 
 
+NumberOf = Callable[[Mapping[str, Any]], tuple[str, int]]
+"""Finds the key and the version in a payload. Raises KeyError where it has none."""
+
+
+def number_in(field: str) -> NumberOf:
+    """The version of an account in this field."""
+    return lambda data: (data["account_id"], data[field])
+
+
 class Continued(NamedTuple):
     """The keys that were raised, and those that the owner does not have at all."""
 
     raised: Sequence[str] = ()
     unknown: Sequence[str] = ()
+
+
+def versions_in_words(raised: int) -> str:
+    """What an owner of versions did for so many accounts."""
+    return f"{raised} accounts continue above the versions that were published before"
 
 
 def pair_name(check: CopyCheck) -> str:
@@ -135,15 +153,16 @@ def undelivered_alarm(check: CopyCheck, keys: Sequence[str]) -> AlarmText:
     )
 
 
-def restored_alarm(service: str, continued: Continued, found_in: str) -> AlarmText:
+def restored_alarm(
+    service: str, continued: Continued, found_in: str, what_was_done: str
+) -> AlarmText:
     """The alarm of an owner that found a later state of its own than its database holds."""
     lost = ""
     if continued.unknown:
         lost = f" It does not know {len(continued.unknown)} of them: {_named(continued.unknown)}."
     return AlarmText(
         message=f"The database of {service} is older than {found_in}: it was restored from a"
-        f" backup. {len(continued.raised)} accounts continue above the versions that were"
-        f" published before.{lost}",
+        f" backup. {what_was_done}.{lost}",
         what_to_do="Enter again what was changed since the backup. Payments: ringfence payments"
         " unclaimed lists them, ringfence payments claim --from-topic --reason WHY enters them."
         " The runbook restore-from-backup has the rest.",

@@ -187,7 +187,7 @@ class AntiEntropy:
                 ahead[key] = max(number, ahead.get(key, 0))
             if ahead:
                 continued = await continuation.continue_above(transaction.connection, ahead, now)
-                await self._report_restored(transaction, continued, found_in, now)
+                await self._report_restored(transaction, continuation, continued, found_in, now)
             elif is_daily:
                 service = self._owner.service
                 await self._alarms.end_alarm(transaction.connection, RESTORED, service, now)
@@ -202,6 +202,7 @@ class AntiEntropy:
     async def _report_restored(
         self,
         transaction: ComparisonTransaction,
+        continuation: Continuation,
         continued: Continued,
         found_in: str,
         now: datetime,
@@ -214,7 +215,8 @@ class AntiEntropy:
             accounts=len(continued.raised),
             unknown=len(continued.unknown),
         )
-        text = restored_alarm(service, continued, found_in)
+        done = continuation.in_words(len(continued.raised))
+        text = restored_alarm(service, continued, found_in, done)
         await self._alarms.raise_alarm(transaction.connection, RESTORED, service, text, now)
 
     async def _compare(self, check: CopyCheck) -> int:

@@ -12,6 +12,8 @@ from ringfence_contracts.topics import (
     BALANCE_ZERO,
     CALL_RATED,
     INGEST_DEAD_LETTERS,
+    SERVICE_RESTORED,
+    SERVICE_SUSPENDED,
 )
 
 OPERATOR = "operator"
@@ -25,6 +27,7 @@ _MORE_READS = {
     "rating": (CALL_RATED, BALANCE_CHANGED),
     "accounts": (ACCOUNT_CHANGED,),
     "balance-watch": (BALANCE_LOW, BALANCE_ZERO, BALANCE_RESTORED),
+    "suspender": (SERVICE_SUSPENDED, SERVICE_RESTORED),
 }
 """What a service reads without being a reader by `topics`: its own states, to find that it was
 restored (ADR 39); calls for `ringfence verify --replay`."""
