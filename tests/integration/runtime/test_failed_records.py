@@ -256,6 +256,41 @@ async def test_a_record_that_does_not_fit_is_a_cut_dead_letter(kafka_bootstrap: 
     assert (headers["dlq_truncated"], headers["dlq_offset"]) == (str(len(value)).encode(), b"7")
 
 
+ODD_NAMES = """
+import asyncio, os, sys
+os.environ["AIOKAFKA_NO_EXTENSIONS"] = "1"  # the writer in C takes only names in UTF-8
+from aiokafka import AIOKafkaProducer
+
+class Name(str):
+    def encode(self, *_):
+        return b"\\xff\\xfe"
+
+async def main(bootstrap, topic, key):
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await producer.start()
+    for number in range(3):
+        headers = [(Name("odd"), b"1")] if number == 1 else []
+        await producer.send_and_wait(
+            topic, b"good-%d" % number, key=key.encode(), headers=headers)
+    await producer.stop()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("kind", SHELLS)
+async def test_a_header_name_that_is_not_utf_8_stops_no_consumer(
+    kind: str, kafka_bootstrap: str, database: str
+) -> None:
+    """aiokafka cannot read such a record: it would raise at every poll."""
+    key, group = f"k{uuid.uuid4().hex}", f"g{uuid.uuid4().hex}"
+    program = [sys.executable, "-c", ODD_NAMES, kafka_bootstrap, TOPIC.name, key]
+    await asyncio.to_thread(subprocess.run, program, timeout=60, check=True)
+    arguments = (kafka_bootstrap, database, group, key, "good-2")
+    status, some, _ = await asyncio.to_thread(run_worker, kind, *arguments)
+    assert (status, some) == (0, ["good-0", "good-1", "good-2"])
+
+
 async def test_the_instant_of_an_alarm_is_that_of_its_record(database: str) -> None:
     """So that the operator sees when it began."""
     async with failure_keeper(database, "g", limit=0) as failures:

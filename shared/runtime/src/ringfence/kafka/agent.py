@@ -14,6 +14,7 @@ import faust
 import structlog
 
 from ringfence.kafka.brokers import Bootstrap, Brokers
+from ringfence.kafka.failures.header_names import take_any_header_name
 from ringfence.kafka.processor import RecordProcessor
 from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
@@ -59,6 +60,7 @@ class GuardedAgents:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop` is set. An event in flight is processed or stays unacknowledged."""
+        take_any_header_name()
         app = self._build()
         await app.start()
         try:

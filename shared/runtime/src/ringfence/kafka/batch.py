@@ -11,6 +11,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from ringfence.kafka.brokers import Bootstrap, client_arguments
 from ringfence.kafka.failures.crash_ranges import offsets_of
+from ringfence.kafka.failures.header_names import recover
 from ringfence.kafka.pipeline import BatchPipeline
 from ringfence.kafka.processor import R, RecordProcessor
 from ringfence.observe.health import Progress
@@ -101,7 +102,11 @@ class BatchRunner(Generic[R]):
         most = min(most, self._max_records)
         while len(batch) < most:
             room = min(_TAKEN_AT_ONCE, most - len(batch))
-            polled = await consumer.getmany(timeout_ms=wait_ms, max_records=room)
+            try:
+                polled = await consumer.getmany(timeout_ms=wait_ms, max_records=room)
+            except UnicodeDecodeError as error:
+                recover(error)
+                break
             if not polled:
                 break
             wait_ms = 0
