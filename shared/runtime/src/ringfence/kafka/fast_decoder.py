@@ -56,7 +56,6 @@ class FastDecoder(Generic[D]):
                 return parse(self._model, received)
         return parse(self._model, received)
 
-
     def _has_instants_in_range(self, decoded: Any) -> bool:
         for name in self._instants:
             instant = getattr(decoded, name)
