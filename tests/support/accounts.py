@@ -12,7 +12,7 @@ import orjson
 
 from accounts.api.app import create_app
 from accounts.api.server import ApiServer
-from accounts.api.tokens import parse_tokens
+from accounts.access.tokens import parse_tokens
 from accounts.installation.servers import ServerDirectory
 from accounts.store import AccountStore
 from ringfence.clock import Clock, SystemClock

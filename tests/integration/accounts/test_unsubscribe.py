@@ -9,7 +9,7 @@ import httpx
 
 from accounts.api.app import create_app
 from accounts.api.server import ApiServer
-from accounts.api.tokens import parse_tokens
+from accounts.access.tokens import parse_tokens
 from accounts.notices.unsubscribe import WithUnsubscribe
 from accounts.store import AccountStore
 from ringfence.clock import SystemClock

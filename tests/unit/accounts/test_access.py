@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from accounts.api.tokens import parse_tokens, who_is
+from accounts.access.tokens import find_token, parse_tokens
 from accounts.instants import read_instant
 from accounts.paging import decode_cursor, encode_cursor, page, read_version
 from accounts.payments.payment import Payment, check_key, check_same, payment_id, read_amount
@@ -17,13 +17,17 @@ from accounts.refusals import Clash
 from accounts.settings import Settings
 from ringfence_contracts.errors import BadInput
 
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
-def test_a_token_identifies_its_user() -> None:
-    users = parse_tokens("desk:token-one,\nbilling:token-two\n")
-    assert who_is(users, b"token-two") == "billing"
-    assert who_is(users, b"token-tw") is None
-    assert who_is(users, b"") is None
-    assert "token-one" not in repr(users)
+
+def test_a_token_identifies_its_user_and_may_do_everything() -> None:
+    tokens = parse_tokens("desk:token-one,\nbilling:token-two\n")
+    found = find_token(tokens, b"token-two", NOW)
+    assert found is not None
+    assert (found.name, found.may("money"), found.may("admin")) == ("billing", True, True)
+    assert find_token(tokens, b"token-tw", NOW) is None
+    assert find_token(tokens, b"", NOW) is None
+    assert "token-one" not in repr(tokens)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +46,7 @@ def test_a_token_file_is_read_in_addition(tmp_path: Path) -> None:
     file.write_text("billing:token-two\n")
     settings = Settings(accounts_tokens=SecretStr("desk:token-one"), accounts_tokens_file=file)
     pairs = settings.token_pairs().get_secret_value()
-    assert [user.name for user in parse_tokens(pairs)] == ["desk", "billing"]
+    assert [token.caller.name for token in parse_tokens(pairs)] == ["desk", "billing"]
     assert "token-one" not in repr(settings)
 
 

@@ -104,7 +104,8 @@ class ApiClient:
         message = error_text(found, answer.status_code)
         if answer.status_code == 401:
             message = (
-                "the API does not know this token: set RINGFENCE_TOKEN to one of those that"
+                "the API does not know this token, or it has ended: set RINGFENCE_TOKEN to one"
+                " that `ringfence token create` showed, or to one of those that"
                 " RINGFENCE_ACCOUNTS_TOKENS of the accounts service names."
             )
         elif found["error"].get("field") == "request" and answer.status_code in (404, 405):

@@ -17,6 +17,7 @@ _PARAMETERS: Mapping[str, Sequence[str]] = {
     "Idempotency-Key": ("key",),
     "account_id": ("account",),
     "client": ("account",),
+    "expires_at": ("until",),
     "notice_id": ("notice_id",),
     "package": ("package_id",),
     "product": ("product_id",),
@@ -38,11 +39,20 @@ _LISTED_BY = {
 def error_text(answer: Mapping[str, Any], status: int) -> str:
     """All errors of a response, each by itself if there are several."""
     error = answer["error"]
+    if status == 403:
+        return _forbidden(error)
     each = answer.get("errors") or [error]
     if len(each) == 1:
         return _one(each[0], status)
     lines = (f"\n  {_one(one, status)}" for one in each)
     return f"{len(each)} values are refused; nothing was changed:{''.join(lines)}"
+
+
+def _forbidden(error: Mapping[str, Any]) -> str:
+    """What the token lacks, with the command that needs it instead of the request."""
+    context = click.get_current_context(silent=True)
+    command = f"`{context.command_path}`" if context else "this request"
+    return str(error["message"]).replace("this request", command)
 
 
 def row_text(row: Mapping[str, Any]) -> str:

@@ -21,16 +21,18 @@ Order of each request, and what a kill after each step means:
 import asyncio
 from contextlib import AsyncExitStack
 
+from accounts.access.failed_logins import FailedLogins
+from accounts.access.login_alarm import LoginAlarm
+from accounts.access.tokens import parse_tokens
 from accounts.anti_entropy.store import owner
 from accounts.api.app import create_app
 from accounts.api.server import ApiServer
-from accounts.api.tokens import parse_tokens
 from accounts.clients.store_publishing import ALARMS, SCHEMA
 from accounts.confirmations import TOPICS, Confirmations
 from accounts.installation.servers import ServersFile
 from accounts.notices.unsubscribe import WithUnsubscribe
 from accounts.settings import Settings
-from accounts.store import AccountStore
+from accounts.store import PRUNED, AccountStore
 from ringfence.anti_entropy.wiring import anti_entropy_of
 from ringfence.clock import SystemClock
 from ringfence.kafka.agent import GuardedAgents
@@ -42,6 +44,7 @@ from ringfence.observe.health import Health
 from ringfence.observe.start import wait_for_dependencies
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
+from ringfence.postgres.pruning import pruning_of
 from ringfence.process import require_stores
 
 
@@ -61,12 +64,14 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         brokers = settings.brokers()
         publisher = await stack.enter_async_context(open_publisher(brokers, source="accounts"))
         require_stores(health, pool, publisher)
+        logins = FailedLogins()
         app = create_app(
             users=users,
             clock=clock,
             pool=pool,
             servers=ServersFile(settings.servers_file),
             default_mode=settings.accounts_default_mode,
+            failures=logins,
         )
         key, store = settings.unsubscribe_secret(), AccountStore(pool, clock)
         api = ApiServer(
@@ -87,5 +92,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             progress=health.loop("confirmations"),
         )
         again = anti_entropy_of(owner(clock), settings, pool, publisher, health)
-        loops = (api, relay, confirmations, failures, again)
-        await run_together(stop, *(loop.run for loop in loops))
+        pruning = pruning_of(SCHEMA, PRUNED, pool, settings.kept_days, health.loop("pruning"))
+        loops = (api, relay, confirmations, failures, again, pruning)
+        alarm = LoginAlarm(pool, logins, clock, health.loop("logins"))
+        await run_together(stop, *(loop.run for loop in (*loops, alarm)))

@@ -16,7 +16,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Mails and alarms": ("alarms", "mails", "template", "webhooks", "inbox"),
     "Set up and run": (
-        "init", "up", "run", "demo", "secrets", "database", "topics", "backup", "restore",
+        "init", "up", "run", "token", "demo", "secrets", "database", "topics", "backup", "restore",
         "completion",
     ),
     "Check and repair": ("doctor", "verify", "jobs", "dead", "vectors", "contracts"),

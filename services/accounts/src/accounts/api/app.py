@@ -6,13 +6,17 @@ from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 from starlette.types import Receive, Scope, Send
 
+from accounts.access import api as access
+from accounts.access.directory import TokenDirectory
+from accounts.access.failed_logins import FailedLogins
+from accounts.access.store import TokenStore
+from accounts.access.tokens import ApiToken
 from accounts.api.bearer_auth import BearerAuth
 from accounts.api.dependencies import Dependencies
 from accounts.api.error_answers import ERRORS
 from accounts.api.errors import add_error_handlers, too_large
 from accounts.api.large_bodies import LargeBodies
 from accounts.api.request_counts import RequestCounts
-from accounts.api.tokens import ApiUser
 from accounts.clients.api import elements, orders, profiles
 from accounts.dead import api as dead
 from accounts.examinations import api as examinations
@@ -44,14 +48,16 @@ class _Application(FastAPI):
 
 def create_app(
     *,
-    users: Sequence[ApiUser],
+    users: Sequence[ApiToken],
     clock: Clock,
     pool: Pool,
     servers: ServerDirectory | None,
     default_mode: OperatingMode = "live",
+    failures: FailedLogins | None = None,
 ) -> FastAPI:
     """The application, ready to be served. Its OpenAPI document is at /v1/openapi.json.
 
+    `users` are the tokens of the settings; `failures` is where failed logins are counted.
     `servers` lists the servers that products may name; None (in tests alone) accepts any.
     """
     app = _Application(
@@ -66,16 +72,17 @@ def create_app(
         # BearerAuth has refused requests without a token before; this documents it.
         dependencies=[Depends(HTTPBearer(auto_error=False))],
     )
-    app.state.dependencies = Dependencies.from_pool(pool, clock, servers, default_mode)
+    directory = TokenDirectory(users, TokenStore(pool, clock), clock)
+    app.state.dependencies = Dependencies.from_pool(pool, clock, servers, default_mode, directory)
     add_error_handlers(app)
-    for router in _ROUTERS:
+    for router in ROUTERS:
         app.include_router(router, prefix="/v1")
-    app.add_middleware(BearerAuth, users=users)
+    app.add_middleware(BearerAuth, directory=directory, failures=failures or FailedLogins())
     app.add_middleware(RequestCounts)  # The middleware added last is the outermost.
     return app
 
 
-_ROUTERS = (
+ROUTERS = (
     profiles.router,
     orders.router,
     elements.router,
@@ -93,4 +100,5 @@ _ROUTERS = (
     inventory.router,
     adoptions.router,
     examinations.router,
+    access.router,
 )

@@ -5,6 +5,9 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request
 
+from accounts.access.directory import TokenDirectory
+from accounts.access.scopes import Caller
+from accounts.access.store import TokenStore
 from accounts.clients.overview.store import Overview
 from accounts.clients.overview.store_elements import ElementStore
 from accounts.clients.overview.store_history import History
@@ -53,12 +56,19 @@ class Dependencies:
     elements: ElementStore
     notices: NoticeStore
     dead: DeadRecordStore
+    tokens: TokenStore
+    directory: TokenDirectory
     servers: ServerDirectory | None
     default_mode: OperatingMode
 
     @classmethod
     def from_pool(
-        cls, pool: Pool, clock: Clock, servers: ServerDirectory | None, default_mode: OperatingMode
+        cls,
+        pool: Pool,
+        clock: Clock,
+        servers: ServerDirectory | None,
+        default_mode: OperatingMode,
+        directory: TokenDirectory,
     ) -> "Dependencies":
         """The stores, all on one pool."""
         return cls(
@@ -80,6 +90,8 @@ class Dependencies:
             elements=ElementStore(pool),
             notices=NoticeStore(pool),
             dead=DeadRecordStore(pool, clock),
+            tokens=TokenStore(pool, clock),
+            directory=directory,
             servers=servers,
             default_mode=default_mode,
         )
@@ -104,6 +116,11 @@ def _who(request: Request) -> str:
     return who
 
 
+def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
 def _versions(
     if_match: Annotated[
         str | None, Header(description="the version that the change is made for")
@@ -114,6 +131,7 @@ def _versions(
 
 Deps = Annotated[Dependencies, Depends(_dependencies)]
 Who = Annotated[str, Depends(_who)]
+TheCaller = Annotated[Caller, Depends(_caller)]
 IfMatch = Annotated[frozenset[int] | None, Depends(_versions)]
 AccountId = Id
 PageCursor = Annotated[str | None, Query(max_length=500, description="`next` of the previous page")]

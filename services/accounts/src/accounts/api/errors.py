@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
+from accounts.access.scopes import Forbidden
 from accounts.api.error_words import RefusedRequest, each_refusal, refusal
 from accounts.products.fields import LABELS
 from accounts.refusals import Clash, SeveralRefused, Stale, Unknown
@@ -58,11 +59,12 @@ def _echo(value: object) -> object:
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Map errors to 400, 404, 409, 412, 413, 422, to 503 while the database does not answer, else
-    to 500.
+    """Map errors to 400, 403, 404, 409, 412, 413 and 422; to 503 while the database does not
+    answer; all others to 500.
     """
     app.add_exception_handler(BadInput, _bad_input)
     app.add_exception_handler(BadTariff, _bad_tariff)
+    app.add_exception_handler(Forbidden, _forbidden)
     app.add_exception_handler(Unknown, _unknown)
     app.add_exception_handler(Clash, _clash)
     app.add_exception_handler(Stale, _stale)
@@ -97,6 +99,11 @@ async def _bad_tariff(_: Request, error: Exception) -> JSONResponse:
         first.field, first.value, first.expected, str(error), bad_rows=error.total, rows=rows
     )
     return JSONResponse(body, 422)
+
+
+async def _forbidden(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Forbidden)
+    return JSONResponse(error_body(error.field, error.value, error.expected, str(error)), 403)
 
 
 async def _unknown(_: Request, error: Exception) -> JSONResponse:

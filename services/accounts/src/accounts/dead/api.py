@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from accounts.api.bodies import Body
 from accounts.api.dependencies import Deps, PageCursor, PageLimit, Who
+from accounts.api.route_scopes import OPERATE, READ
 from ringfence_contracts.events.model import Id, Text
 
 router = APIRouter(prefix="/dead", tags=["dead records"])
@@ -75,7 +76,7 @@ class DeadRequestId(BaseModel):
     request_id: UUID
 
 
-@router.get("", response_model=DeadPage)
+@router.get("", response_model=DeadPage, dependencies=[READ])
 async def list_dead(
     deps: Deps,
     consumer: Id | None = None,
@@ -88,20 +89,24 @@ async def list_dead(
     return await deps.dead.listed(consumer, topic, state, cursor, limit)
 
 
-@router.get("/{dead_id}", response_model=DeadRecordContent)
+@router.get("/{dead_id}", response_model=DeadRecordContent, dependencies=[READ])
 async def get_dead(dead_id: DeadId, deps: Deps) -> dict[str, Any]:
     """One dead record with its content."""
     return await deps.dead.record(await deps.dead.find(dead_id))
 
 
-@router.post("/{dead_id}/retry", status_code=202, response_model=DeadRequestId)
+@router.post(
+    "/{dead_id}/retry", status_code=202, response_model=DeadRequestId, dependencies=[OPERATE]
+)
 async def retry_dead(dead_id: DeadId, body: RetryBody, deps: Deps, who: Who) -> dict[str, Any]:
     """Have its consumer handle the record again now; the service answers later."""
     found = await deps.dead.find(dead_id)
     return {"request_id": await deps.dead.request(found, "dead.retry", who, body.reason)}
 
 
-@router.post("/{dead_id}/drop", status_code=202, response_model=DeadRequestId)
+@router.post(
+    "/{dead_id}/drop", status_code=202, response_model=DeadRequestId, dependencies=[OPERATE]
+)
 async def drop_dead(dead_id: DeadId, body: DropBody, deps: Deps, who: Who) -> dict[str, Any]:
     """Mark the record as dropped, with the reason: nothing more is done with it."""
     found = await deps.dead.find(dead_id)

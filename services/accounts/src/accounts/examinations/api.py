@@ -6,8 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from accounts.access.scopes import check_all_servers, check_servers
 from accounts.api.bodies import Body
-from accounts.api.dependencies import Dependencies, Deps, Who
+from accounts.api.dependencies import Dependencies, Deps, TheCaller, Who
+from accounts.api.route_scopes import OPERATE_BODY
 from accounts.refusals import Unknown
 from ringfence_contracts.events.model import Id
 
@@ -30,16 +32,19 @@ class Examination(BaseModel):
     server: str | None = Field(description="the only server that is examined; null: everything")
 
 
-@router.post("", status_code=202)
+@router.post("", status_code=202, dependencies=[OPERATE_BODY])
 async def request_examination(
-    deps: Deps, who: Who, body: ExaminationBody | None = None
+    deps: Deps, who: Who, caller: TheCaller, body: ExaminationBody | None = None
 ) -> Examination:
     """Examine one server, or all and the platform. It changes nothing, and takes up to 2 minutes.
 
     cdr-ingest does it, where the credentials of the servers are.
     """
     server = body.server if body else None
-    if server is not None:
+    if server is None:
+        check_all_servers(caller)
+    else:
+        check_servers(caller, [server])
         _check_exists(deps, server)
     arguments = {} if server is None else {"server": server}
     request_id = await deps.operations.publish_command(

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query
 
 from accounts.api.bodies import InstantText
 from accounts.api.dependencies import AccountId, Deps, PageCursor, PageLimit
+from accounts.api.route_scopes import READ
 from accounts.explanations.answers import (
     CallExplanation,
     PostedKind,
@@ -31,7 +32,7 @@ _LOOK_UP = (
 _PAYMENTS = ("top-up", "adjustment")
 
 
-@router.get("/calls/{call:path}")
+@router.get("/calls/{call:path}", dependencies=[READ])
 async def explain_call(
     call: Annotated[
         str,
@@ -64,7 +65,7 @@ async def _id_of(store: ExplanationStore, call: str, wanted: IdRange) -> UUID:
     return the_only_one("call", call, await store.ids_in(wanted), _LOOK_UP)
 
 
-@router.get("/clients/{account_id}/statement")
+@router.get("/clients/{account_id}/statement", dependencies=[READ])
 async def get_statement(
     account_id: AccountId,
     deps: Deps,

@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from accounts.api.dependencies import Deps, PageCursor, PageLimit, Who
+from accounts.api.route_scopes import MONEY, OPERATE, READ
 from accounts.jobs.answers import (
     AppliedReratingPage,
     JobPage,
@@ -23,19 +24,19 @@ router = APIRouter(tags=["jobs"])
 _SERVICE = "rating"
 
 
-@router.get("/jobs", response_model=JobPage)
+@router.get("/jobs", response_model=JobPage, dependencies=[READ])
 async def list_jobs(deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50) -> dict[str, Any]:
     """Jobs of the last 30 days, the newest first."""
     return await deps.jobs.jobs(cursor, limit)
 
 
-@router.get("/jobs/{request_id}", response_model=JobWithResult)
+@router.get("/jobs/{request_id}", response_model=JobWithResult, dependencies=[READ])
 async def get_job(request_id: UUID, deps: Deps) -> dict[str, Any]:
     """How far a job is, and its result when it is done."""
     return await deps.jobs.job(request_id)
 
 
-@router.post("/verifications", status_code=202, response_model=JobRequested)
+@router.post("/verifications", status_code=202, response_model=JobRequested, dependencies=[OPERATE])
 async def request_verification(
     deps: Deps, who: Who, body: VerificationBody | None = None
 ) -> dict[str, Any]:
@@ -44,7 +45,7 @@ async def request_verification(
     return await _requested(deps, who, "verify", asked.arguments())
 
 
-@router.get("/reratings", response_model=AppliedReratingPage)
+@router.get("/reratings", response_model=AppliedReratingPage, dependencies=[READ])
 async def list_reratings(
     deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
 ) -> dict[str, Any]:
@@ -52,7 +53,7 @@ async def list_reratings(
     return await deps.jobs.rerate_runs(cursor, limit)
 
 
-@router.post("/reratings", status_code=202, response_model=JobRequested)
+@router.post("/reratings", status_code=202, response_model=JobRequested, dependencies=[MONEY])
 async def request_rerating(body: RerateBody, deps: Deps, who: Who) -> dict[str, Any]:
     """Have rating price a period's calls by another version of their tariff.
 
@@ -62,7 +63,9 @@ async def request_rerating(body: RerateBody, deps: Deps, who: Who) -> dict[str, 
     return await _requested(deps, who, command, body.arguments())
 
 
-@router.post("/reratings/{run_id}/undo", status_code=202, response_model=JobRequested)
+@router.post(
+    "/reratings/{run_id}/undo", status_code=202, response_model=JobRequested, dependencies=[MONEY]
+)
 async def request_undo(run_id: UUID, deps: Deps, who: Who) -> dict[str, Any]:
     """Have rating put back the charges that a re-rating replaced."""
     if not await deps.jobs.rerate_run_exists(run_id):
@@ -70,19 +73,19 @@ async def request_undo(run_id: UUID, deps: Deps, who: Who) -> dict[str, Any]:
     return await _requested(deps, who, "rerate.undo", {"run": str(run_id)})
 
 
-@router.get("/unrated/waiting", response_model=WaitingList)
+@router.get("/unrated/waiting", response_model=WaitingList, dependencies=[READ])
 async def list_waiting(deps: Deps) -> dict[str, Any]:
     """Calls that could not be rated, counted by reason."""
     return await deps.jobs.waiting()
 
 
-@router.post("/unrated/replays", status_code=202, response_model=JobRequested)
+@router.post("/unrated/replays", status_code=202, response_model=JobRequested, dependencies=[MONEY])
 async def request_replay(body: ReplayBody, deps: Deps, who: Who) -> dict[str, Any]:
     """Have rating try unrated calls again. Each call is charged once, however often it is tried."""
     return await _requested(deps, who, "unrated.replay", body.arguments())
 
 
-@router.post("/unrated/drops", status_code=202, response_model=JobRequested)
+@router.post("/unrated/drops", status_code=202, response_model=JobRequested, dependencies=[MONEY])
 async def request_drop(body: RowDropBody, deps: Deps, who: Who) -> dict[str, Any]:
     """Have rating drop rows that their PBX does not confirm: nobody is ever charged for them."""
     return await _requested(deps, who, "unrated.drop", body.arguments())

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from accounts.api.bodies import Body
 from accounts.api.dependencies import Deps, PageCursor, PageLimit, Who
+from accounts.api.route_scopes import OPERATE, READ
 from ringfence_contracts.events.model import Id, Text
 
 router = APIRouter(prefix="/notices", tags=["notices"])
@@ -74,7 +75,7 @@ class Asked(BaseModel):
     request_id: UUID
 
 
-@router.get("", response_model=NoticePage)
+@router.get("", response_model=NoticePage, dependencies=[READ])
 async def list_notices(
     deps: Deps,
     client: Id | None = None,
@@ -86,13 +87,13 @@ async def list_notices(
     return await deps.notices.notices(client, state, cursor, limit)
 
 
-@router.get("/{notice_id}", response_model=NoticeWithWords)
+@router.get("/{notice_id}", response_model=NoticeWithWords, dependencies=[READ])
 async def get_notice(notice_id: NoticeId, deps: Deps) -> dict[str, Any]:
     """One mail, with its text as it was sent."""
     return await deps.notices.notice(await deps.notices.find(notice_id))
 
 
-@router.post("/{notice_id}/resend", status_code=202, response_model=Asked)
+@router.post("/{notice_id}/resend", status_code=202, response_model=Asked, dependencies=[OPERATE])
 async def resend_notice(
     notice_id: NoticeId, body: ResendBody, deps: Deps, who: Who
 ) -> dict[str, Any]:

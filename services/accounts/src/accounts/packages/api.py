@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from accounts.api.bodies import PackageBody
 from accounts.api.dependencies import Deps, Who
+from accounts.api.route_scopes import MONEY, READ
 from accounts.clients.store_publishing import AuditEntry
 from accounts.packages.answers import ChangedPackage, PackageAnswer, PackageList
 from accounts.packages.terms import package_warnings
@@ -14,7 +15,12 @@ from ringfence_contracts.events.model import Id
 router = APIRouter(prefix="/packages", tags=["packages"])
 
 
-@router.put("/{package_id}", response_model=ChangedPackage, response_model_exclude_unset=True)
+@router.put(
+    "/{package_id}",
+    response_model=ChangedPackage,
+    response_model_exclude_unset=True,
+    dependencies=[MONEY],
+)
 async def put_package(package_id: Id, body: PackageBody, deps: Deps, who: Who) -> dict[str, Any]:
     """Create or replace a package. `accounts_told` counts the accounts published for it."""
     package = body.package()
@@ -29,7 +35,7 @@ async def put_package(package_id: Id, body: PackageBody, deps: Deps, who: Who) -
     }
 
 
-@router.get("", response_model=PackageList, response_model_exclude_unset=True)
+@router.get("", response_model=PackageList, response_model_exclude_unset=True, dependencies=[READ])
 async def list_packages(deps: Deps) -> dict[str, Any]:
     """All packages."""
     found = await deps.store.packages()
@@ -37,7 +43,12 @@ async def list_packages(deps: Deps) -> dict[str, Any]:
     return {"items": items, "next": None}
 
 
-@router.get("/{package_id}", response_model=PackageAnswer, response_model_exclude_unset=True)
+@router.get(
+    "/{package_id}",
+    response_model=PackageAnswer,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
+)
 async def get_package(package_id: Id, deps: Deps) -> dict[str, Any]:
     """One package."""
     package = await deps.store.package(package_id)

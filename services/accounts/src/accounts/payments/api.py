@@ -7,6 +7,7 @@ from fastapi import APIRouter, Header, Response
 
 from accounts.api.bodies import ClaimBody, ClaimsBody, PaymentBody
 from accounts.api.dependencies import AccountId, Dependencies, Deps, PageCursor, PageLimit, Who
+from accounts.api.route_scopes import MONEY, READ
 from accounts.payments.answers import ClaimOutcomes, PaymentAnswer, PaymentPage, UnclaimedList
 from accounts.payments.payment import Payment, PaymentKind, check_key, payment_id, read_amount
 from accounts.payments.store_claims import Claimed
@@ -22,6 +23,7 @@ router = APIRouter(tags=["payments"])
     response_model=PaymentAnswer,
     response_model_exclude_unset=True,
     responses={201: {"model": PaymentAnswer}},
+    dependencies=[MONEY],
 )
 async def post_payment(
     account_id: AccountId,
@@ -73,7 +75,10 @@ async def _refunded(deps: Dependencies, account_id: str, body: PaymentBody) -> U
 
 
 @router.get(
-    "/clients/{account_id}/payments", response_model=PaymentPage, response_model_exclude_unset=True
+    "/clients/{account_id}/payments",
+    response_model=PaymentPage,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
 )
 async def list_payments(
     account_id: AccountId, deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
@@ -87,6 +92,7 @@ async def list_payments(
     "/clients/{account_id}/payments/{payment_id}",
     response_model=PaymentAnswer,
     response_model_exclude_unset=True,
+    dependencies=[READ],
 )
 async def get_payment(account_id: AccountId, payment_id: UUID, deps: Deps) -> dict[str, Any]:
     """One payment of a client."""
@@ -94,13 +100,23 @@ async def get_payment(account_id: AccountId, payment_id: UUID, deps: Deps) -> di
     return await deps.payments.payment(account_id, payment_id)
 
 
-@router.get("/payments/unclaimed", response_model=UnclaimedList, response_model_exclude_unset=True)
+@router.get(
+    "/payments/unclaimed",
+    response_model=UnclaimedList,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
+)
 async def list_unclaimed(deps: Deps) -> dict[str, Any]:
     """Payments that rating read from the topic and that accounts does not have."""
     return {"items": await deps.claims.unclaimed(), "next": None}
 
 
-@router.post("/payments/claims", response_model=ClaimOutcomes, response_model_exclude_unset=True)
+@router.post(
+    "/payments/claims",
+    response_model=ClaimOutcomes,
+    response_model_exclude_unset=True,
+    dependencies=[MONEY],
+)
 async def post_claims(body: ClaimsBody, deps: Deps, who: Who) -> dict[str, Any]:
     """Enter payments that accounts lost with a restore, under their own ids."""
     found: dict[UUID, Claimed] = {}

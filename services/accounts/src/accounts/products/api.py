@@ -6,9 +6,11 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
+from accounts.access.scopes import check_servers
 from accounts.api.bodies import Body, ProductBody
-from accounts.api.dependencies import AccountId, Dependencies, Deps, IfMatch, Who
+from accounts.api.dependencies import AccountId, Dependencies, Deps, IfMatch, TheCaller, Who
 from accounts.api.requests import Requested, publish_request
+from accounts.api.route_scopes import OPERATE_CLIENT, READ
 from accounts.clients.answers import situation_of
 from accounts.clients.store_publishing import AuditEntry
 from accounts.clients.versions import etag
@@ -54,6 +56,7 @@ class ReasonBody(Body):
     response_model=ChangedProduct,
     response_model_exclude_unset=True,
     responses={201: {"model": ChangedProduct}},
+    dependencies=[OPERATE_CLIENT],
 )
 async def put_product(
     account_id: AccountId,
@@ -61,6 +64,7 @@ async def put_product(
     body: ProductBody,
     deps: Deps,
     who: Who,
+    caller: TheCaller,
     response: Response,
     versions: IfMatch,
     release: Release = False,
@@ -70,6 +74,7 @@ async def put_product(
     Elements that leave the product while it is off stay off until the hold ends; the response
     names them.
     """
+    check_servers(caller, [body.server_id])
     product = enter_product(
         account_id,
         service_id,
@@ -115,20 +120,25 @@ async def _until(deps: Dependencies, account_id: str, service_id: str) -> str:
     return next((ends_when(situation, product) for product in found), "")
 
 
-@router.get("", response_model=ProductList, response_model_exclude_unset=True)
+@router.get("", response_model=ProductList, response_model_exclude_unset=True, dependencies=[READ])
 async def list_products(account_id: AccountId, deps: Deps) -> dict[str, Any]:
     """All products of a client."""
     found = await deps.products.of_client(account_id)
     return {"items": [product_shown(product) for product in found], "next": None}
 
 
-@router.get("/{service_id}", response_model=ProductAnswer, response_model_exclude_unset=True)
+@router.get(
+    "/{service_id}",
+    response_model=ProductAnswer,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
+)
 async def get_product(account_id: AccountId, service_id: Id, deps: Deps) -> dict[str, Any]:
     """One product: the typed fields, and the service that they describe."""
     return product_shown(await deps.products.get(account_id, service_id))
 
 
-@router.delete("/{service_id}")
+@router.delete("/{service_id}", dependencies=[OPERATE_CLIENT])
 async def delete_product(
     account_id: AccountId,
     service_id: Id,
@@ -166,7 +176,7 @@ async def delete_product(
     )
 
 
-@router.post("/{service_id}/reapply", status_code=202)
+@router.post("/{service_id}/reapply", status_code=202, dependencies=[OPERATE_CLIENT])
 async def reapply_product(
     account_id: AccountId, service_id: Id, deps: Deps, who: Who, body: ReasonBody | None = None
 ) -> Requested:

@@ -5,13 +5,17 @@ from typing import Any
 from fastapi import APIRouter
 
 from accounts.api.dependencies import AccountId, Deps, PageCursor, PageLimit
+from accounts.api.route_scopes import READ
 from accounts.reports.answers import BalanceAnswer, CallPage, LedgerPage, ServicePage, UnratedPage
 
 router = APIRouter(tags=["questions"])
 
 
 @router.get(
-    "/clients/{account_id}/balance", response_model=BalanceAnswer, response_model_exclude_unset=True
+    "/clients/{account_id}/balance",
+    response_model=BalanceAnswer,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
 )
 async def balance(account_id: AccountId, deps: Deps) -> dict[str, Any]:
     """A client's credit."""
@@ -20,7 +24,10 @@ async def balance(account_id: AccountId, deps: Deps) -> dict[str, Any]:
 
 
 @router.get(
-    "/clients/{account_id}/ledger", response_model=LedgerPage, response_model_exclude_unset=True
+    "/clients/{account_id}/ledger",
+    response_model=LedgerPage,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
 )
 async def ledger(
     account_id: AccountId, deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
@@ -31,7 +38,10 @@ async def ledger(
 
 
 @router.get(
-    "/clients/{account_id}/calls", response_model=CallPage, response_model_exclude_unset=True
+    "/clients/{account_id}/calls",
+    response_model=CallPage,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
 )
 async def calls(
     account_id: AccountId, deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
@@ -42,7 +52,10 @@ async def calls(
 
 
 @router.get(
-    "/clients/{account_id}/services", response_model=ServicePage, response_model_exclude_unset=True
+    "/clients/{account_id}/services",
+    response_model=ServicePage,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
 )
 async def client_services(
     account_id: AccountId, deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
@@ -52,13 +65,17 @@ async def client_services(
     return await deps.reports.services(account_id, cursor, limit)
 
 
-@router.get("/services", response_model=ServicePage, response_model_exclude_unset=True)
+@router.get(
+    "/services", response_model=ServicePage, response_model_exclude_unset=True, dependencies=[READ]
+)
 async def services(deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50) -> dict[str, Any]:
     """The desired and the confirmed state of the services of all clients."""
     return await deps.reports.services(None, cursor, limit)
 
 
-@router.get("/unrated", response_model=UnratedPage, response_model_exclude_unset=True)
+@router.get(
+    "/unrated", response_model=UnratedPage, response_model_exclude_unset=True, dependencies=[READ]
+)
 async def unrated(deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50) -> dict[str, Any]:
     """Calls that could not be rated, the oldest first, each with its reason."""
     return await deps.reports.unrated(cursor, limit)

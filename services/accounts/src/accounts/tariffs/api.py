@@ -10,6 +10,7 @@ from pydantic import Field
 
 from accounts.api.bodies import Body, InstantText
 from accounts.api.dependencies import Deps, PageCursor, PageLimit, Who
+from accounts.api.route_scopes import MONEY, READ
 from accounts.tariffs.answers import (
     NewVersion,
     RateChangePage,
@@ -78,6 +79,7 @@ class RollbackBody(_NewVersion):
     response_model=NewVersion,
     response_model_exclude_unset=True,
     responses={201: {"model": NewVersion}},
+    dependencies=[MONEY],
 )
 async def post_version(
     tariff_id: Id,
@@ -128,6 +130,7 @@ def _answer(
     response_model=NewVersion,
     response_model_exclude_unset=True,
     responses={201: {"model": NewVersion}},
+    dependencies=[MONEY],
 )
 async def post_rollback(
     tariff_id: Id, body: RollbackBody, deps: Deps, who: Who, response: Response
@@ -138,25 +141,40 @@ async def post_rollback(
     return _answer(response, version, new, spec)
 
 
-@router.get("", response_model=TariffList, response_model_exclude_unset=True)
+@router.get("", response_model=TariffList, response_model_exclude_unset=True, dependencies=[READ])
 async def list_tariffs(deps: Deps) -> dict[str, Any]:
     """Every tariff, as its latest version."""
     return {"items": await deps.tariffs.latest(), "next": None}
 
 
-@router.get("/{tariff_id}/versions", response_model=VersionList, response_model_exclude_unset=True)
+@router.get(
+    "/{tariff_id}/versions",
+    response_model=VersionList,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
+)
 async def list_versions(tariff_id: Id, deps: Deps) -> dict[str, Any]:
     """All versions of a tariff, the newest first."""
     return {"items": await deps.tariffs.versions(tariff_id), "next": None}
 
 
-@router.get("/{tariff_id}/version", response_model=TimedVersion, response_model_exclude_unset=True)
+@router.get(
+    "/{tariff_id}/version",
+    response_model=TimedVersion,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
+)
 async def get_version(tariff_id: Id, deps: Deps, version: Version | None = None) -> dict[str, Any]:
     """One version of a tariff: the one in force unless one is named."""
     return await deps.tariffs.version(tariff_id, version)
 
 
-@router.get("/{tariff_id}/rate", response_model=RateOfNumber, response_model_exclude_unset=True)
+@router.get(
+    "/{tariff_id}/rate",
+    response_model=RateOfNumber,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
+)
 async def get_rate(
     tariff_id: Id,
     deps: Deps,
@@ -175,7 +193,12 @@ async def get_rate(
     return {"number": digits, "version": found, "rate": rate}
 
 
-@router.get("/{tariff_id}/rates", response_model=RateLinePage, response_model_exclude_unset=True)
+@router.get(
+    "/{tariff_id}/rates",
+    response_model=RateLinePage,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
+)
 async def list_rates(
     tariff_id: Id,
     deps: Deps,
@@ -189,7 +212,12 @@ async def list_rates(
     return await deps.tariffs.rates(found["version_id"], starts, cursor, limit)
 
 
-@router.get("/{tariff_id}/diff", response_model=VersionDiff, response_model_exclude_unset=True)
+@router.get(
+    "/{tariff_id}/diff",
+    response_model=VersionDiff,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
+)
 async def get_diff(
     tariff_id: Id,
     deps: Deps,
@@ -202,7 +230,10 @@ async def get_diff(
 
 
 @router.get(
-    "/{tariff_id}/changes", response_model=RateChangePage, response_model_exclude_unset=True
+    "/{tariff_id}/changes",
+    response_model=RateChangePage,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
 )
 async def list_changes(
     tariff_id: Id,
@@ -217,13 +248,13 @@ async def list_changes(
     return await deps.tariffs.changes(tariff_id, old, new, kind, cursor, limit)
 
 
-@router.get("/{tariff_id}/mapping")
+@router.get("/{tariff_id}/mapping", dependencies=[READ])
 async def get_mapping(tariff_id: Id, deps: Deps) -> dict[str, str]:
     """The name of each column in the tariff's files."""
     return _columns(await deps.tariffs.mapping(tariff_id))
 
 
-@router.put("/{tariff_id}/mapping")
+@router.put("/{tariff_id}/mapping", dependencies=[MONEY])
 async def put_mapping(tariff_id: Id, body: dict[str, Text], deps: Deps, who: Who) -> dict[str, str]:
     """Replace the column names of the tariff's files, such as {"Prefix": "Code"}."""
     given = read_mapping(body.items())

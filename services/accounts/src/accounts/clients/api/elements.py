@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from accounts.api.dependencies import AccountId, Deps, PageCursor, PageLimit
+from accounts.api.route_scopes import READ
 
 router = APIRouter(prefix="/clients/{account_id}/elements", tags=["clients"])
 
@@ -33,7 +34,7 @@ class ElementsOff(BaseModel):
     next: str | None
 
 
-@router.get("")
+@router.get("", dependencies=[READ])
 async def list_elements(
     account_id: AccountId, deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
 ) -> ElementsOff:

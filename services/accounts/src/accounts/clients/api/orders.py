@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from accounts.api.dependencies import AccountId, Dependencies, Deps, IfMatch, Who
+from accounts.api.route_scopes import OPERATE_CLIENT, READ
 from accounts.clients.account import Account, with_order, without_order
 from accounts.clients.api.answers import changed_answer
 from accounts.clients.api.bodies import ModeBody, OrderBody, UnsuspendBody
@@ -24,14 +25,21 @@ from ringfence_contracts.events.model import Id, Text
 router = APIRouter(prefix="/clients/{account_id}", tags=["orders"])
 
 
-@router.get("/orders", response_model=OrderList, response_model_exclude_unset=True)
+@router.get(
+    "/orders", response_model=OrderList, response_model_exclude_unset=True, dependencies=[READ]
+)
 async def list_orders(account_id: AccountId, deps: Deps) -> dict[str, Any]:
     """The orders of a client that are in force."""
     account = await deps.store.account(account_id)
     return {"items": [order_shown(o) for o in in_force(account.orders, deps.clock.now())]}
 
 
-@router.put("/orders/{kind}", response_model=ChangedClient, response_model_exclude_unset=True)
+@router.put(
+    "/orders/{kind}",
+    response_model=ChangedClient,
+    response_model_exclude_unset=True,
+    dependencies=[OPERATE_CLIENT],
+)
 async def put_order(
     account_id: AccountId,
     kind: OrderKind,
@@ -98,7 +106,12 @@ def _checked_until(
     return until
 
 
-@router.delete("/orders/{kind}", response_model=ChangedClient, response_model_exclude_unset=True)
+@router.delete(
+    "/orders/{kind}",
+    response_model=ChangedClient,
+    response_model_exclude_unset=True,
+    dependencies=[OPERATE_CLIENT],
+)
 async def delete_order(
     account_id: AccountId,
     kind: OrderKind,
@@ -118,7 +131,12 @@ async def delete_order(
     return await changed_answer(deps, changed, response)
 
 
-@router.post("/suspend", response_model=ChangedClient, response_model_exclude_unset=True)
+@router.post(
+    "/suspend",
+    response_model=ChangedClient,
+    response_model_exclude_unset=True,
+    dependencies=[OPERATE_CLIENT],
+)
 async def suspend(
     account_id: AccountId,
     deps: Deps,
@@ -135,7 +153,12 @@ async def suspend(
     return await changed_answer(deps, changed, response)
 
 
-@router.post("/unsuspend", response_model=ChangedClient, response_model_exclude_unset=True)
+@router.post(
+    "/unsuspend",
+    response_model=ChangedClient,
+    response_model_exclude_unset=True,
+    dependencies=[OPERATE_CLIENT],
+)
 async def unsuspend(
     account_id: AccountId,
     deps: Deps,
@@ -168,7 +191,12 @@ def _unsuspended(account: Account, product: str | None, now: datetime) -> Accoun
     return without_order("manual", product, now)(account)
 
 
-@router.put("/mode", response_model=ChangedMode, response_model_exclude_unset=True)
+@router.put(
+    "/mode",
+    response_model=ChangedMode,
+    response_model_exclude_unset=True,
+    dependencies=[OPERATE_CLIENT],
+)
 async def put_mode(
     account_id: AccountId,
     body: ModeBody,

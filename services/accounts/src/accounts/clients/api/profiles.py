@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 
+from accounts.access.scopes import Caller, check_scope
 from accounts.api.dependencies import (
     AccountId,
     Dependencies,
@@ -11,8 +12,10 @@ from accounts.api.dependencies import (
     IfMatch,
     PageCursor,
     PageLimit,
+    TheCaller,
     Who,
 )
+from accounts.api.route_scopes import MONEY, OPERATE_CLIENT, READ
 from accounts.clients.account import (
     Account,
     applies,
@@ -54,12 +57,14 @@ StateFilter = Literal["on", "off", "switching", "failed", "no-service", "would-b
     response_model=ChangedClient,
     response_model_exclude_unset=True,
     responses={201: {"model": ChangedClient}},
+    dependencies=[OPERATE_CLIENT],
 )
 async def put_client(
     account_id: AccountId,
     body: ClientBody,
     deps: Deps,
     who: Who,
+    caller: TheCaller,
     response: Response,
     versions: IfMatch,
 ) -> dict[str, Any]:
@@ -69,6 +74,7 @@ async def put_client(
     fields are ignored, and what ringfence wrote itself is not taken as an order.
     """
     body.check_path(account_id)
+    _check_money(caller, body)
     author = Author(who, deps.clock.now(), matched=versions is not None)
     warnings: list[str] = []
 
@@ -89,19 +95,30 @@ async def put_client(
     return await changed_answer(deps, changed, response, warnings=warnings)
 
 
+def _check_money(caller: Caller, body: ClientBody | ClientPatch) -> None:
+    """Raise Forbidden for what changes what a client pays, unless the token may do that."""
+    if body.opening_balance is not None or body.credit_limit is not None:
+        check_scope(caller, "money")
+
+
 @router.patch(
-    "/clients/{account_id}", response_model=ChangedClient, response_model_exclude_unset=True
+    "/clients/{account_id}",
+    response_model=ChangedClient,
+    response_model_exclude_unset=True,
+    dependencies=[OPERATE_CLIENT],
 )
 async def patch_client(
     account_id: AccountId,
     body: ClientPatch,
     deps: Deps,
     who: Who,
+    caller: TheCaller,
     response: Response,
     versions: IfMatch,
 ) -> dict[str, Any]:
     """Change part of a client: a field that is left out stays unchanged."""
     body.check_path(account_id)
+    _check_money(caller, body)
     author = Author(who, deps.clock.now(), matched=versions is not None)
     warnings: list[str] = []
 
@@ -122,7 +139,9 @@ async def patch_client(
     return await changed_answer(deps, changed, response, warnings=warnings)
 
 
-@router.get("/clients", response_model=ClientPage, response_model_exclude_unset=True)
+@router.get(
+    "/clients", response_model=ClientPage, response_model_exclude_unset=True, dependencies=[READ]
+)
 async def list_clients(
     deps: Deps,
     search: str | None = None,
@@ -145,7 +164,12 @@ async def list_clients(
     return {**page(rows, limit, by_columns("account_id")), "count": count}
 
 
-@router.get("/clients/{account_id}", response_model=ClientAnswer, response_model_exclude_unset=True)
+@router.get(
+    "/clients/{account_id}",
+    response_model=ClientAnswer,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
+)
 async def get_client(account_id: AccountId, deps: Deps, response: Response) -> dict[str, Any]:
     """One client: what PUT takes, and its balance, level, state and the reason of the state."""
     return await client_answer(deps, account_id, response)
@@ -155,6 +179,7 @@ async def get_client(account_id: AccountId, deps: Deps, response: Response) -> d
     "/clients/{account_id}/explanation",
     response_model=ClientExplanation,
     response_model_exclude_unset=True,
+    dependencies=[READ],
 )
 async def get_explanation(account_id: AccountId, deps: Deps) -> dict[str, Any]:
     """Why a client is on or off, and for each of its products."""
@@ -162,7 +187,10 @@ async def get_explanation(account_id: AccountId, deps: Deps) -> dict[str, Any]:
 
 
 @router.get(
-    "/clients/{account_id}/audit", response_model=AuditPage, response_model_exclude_unset=True
+    "/clients/{account_id}/audit",
+    response_model=AuditPage,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
 )
 async def get_audit(
     account_id: AccountId, deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
@@ -176,6 +204,7 @@ async def get_audit(
     "/clients/{account_id}/outstanding",
     response_model=ChangedOutstanding,
     response_model_exclude_unset=True,
+    dependencies=[MONEY],
 )
 async def put_outstanding(
     account_id: AccountId,

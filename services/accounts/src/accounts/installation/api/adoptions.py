@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from accounts.api.dependencies import Deps, PageCursor, PageLimit
+from accounts.api.route_scopes import READ
 from ringfence_contracts.events.model import Id
 
 router = APIRouter(prefix="/adoptions", tags=["servers"])
@@ -38,7 +39,7 @@ class Adoptions(BaseModel):
     warnings: list[str]
 
 
-@router.get("")
+@router.get("", dependencies=[READ])
 async def list_adoptions(
     deps: Deps,
     server: Id | None = None,

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from accounts.api.dependencies import Dependencies, Deps, PageCursor, PageLimit, Who
 from accounts.api.requests import Requested, publish_request
+from accounts.api.route_scopes import OPERATE_SERVER, READ
 from accounts.installation.api.servers import known_server
 from accounts.installation.proposed import ProposedProduct, free_ids
 from accounts.installation.servers import KnownServer
@@ -84,7 +85,7 @@ class ServerComparison(BaseModel):
     proposals: list[ProposedProduct]
 
 
-@router.get("/inventory")
+@router.get("/inventory", dependencies=[READ])
 async def get_inventory(
     server_id: Id,
     deps: Deps,
@@ -104,14 +105,14 @@ async def get_inventory(
     return InventoryPage(server_id=server_id, **read, **found)
 
 
-@router.post("/inventory", status_code=202)
+@router.post("/inventory", status_code=202, dependencies=[OPERATE_SERVER])
 async def read_inventory(server_id: Id, deps: Deps, who: Who) -> Requested:
     """Read a server again; `asked_at` of its inventory says when the reading began."""
     known_server(deps, server_id)
     return await publish_request(deps, "inventory.read", {"server_id": server_id}, who, "")
 
 
-@router.get("/comparison")
+@router.get("/comparison", dependencies=[READ])
 async def get_comparison(server_id: Id, deps: Deps) -> ServerComparison:
     """The differences between products and their server, and proposed products."""
     server = known_server(deps, server_id)

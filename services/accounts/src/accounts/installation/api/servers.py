@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from accounts.api.bodies import Body, InstantText
 from accounts.api.dependencies import Dependencies, Deps, Who
 from accounts.api.requests import Requested, publish_request
+from accounts.api.route_scopes import OPERATE_SERVER, READ
 from accounts.installation.servers import KnownServer
 from accounts.refusals import Unknown
 from ringfence_contracts.errors import BadInput
@@ -65,7 +66,7 @@ class ResumeBody(Body):
     reason: Text = ""
 
 
-@router.get("")
+@router.get("", dependencies=[READ])
 async def list_servers(deps: Deps) -> Servers:
     """The servers that products may name, and others that are paused or have elements off."""
     found = deps.listed_servers()
@@ -101,7 +102,7 @@ def known_server(deps: Dependencies, server_id: str) -> KnownServer:
     return server
 
 
-@router.post("/{server_id}/pause", status_code=202)
+@router.post("/{server_id}/pause", status_code=202, dependencies=[OPERATE_SERVER])
 async def pause_server(
     server_id: Id, deps: Deps, who: Who, body: PauseBody | None = None
 ) -> Requested:
@@ -118,7 +119,7 @@ async def pause_server(
     return await publish_request(deps, "server.pause", arguments, who, given.reason)
 
 
-@router.post("/{server_id}/resume", status_code=202)
+@router.post("/{server_id}/resume", status_code=202, dependencies=[OPERATE_SERVER])
 async def resume_server(
     server_id: Id, deps: Deps, who: Who, body: ResumeBody | None = None
 ) -> Requested:

@@ -1,0 +1,1 @@
+"""Who may use the API, and for what: operators, their tokens and scopes, failed logins."""

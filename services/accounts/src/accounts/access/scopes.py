@@ -1,0 +1,90 @@
+"""What a token allows: scopes, and the servers that `operate` is limited to. Pure.
+
+`read` is for everything that shows and changes nothing; `money` for what changes what clients pay:
+payments, prices, charges; `operate` for clients, their products and their state, servers, mails and
+repairs; `admin` for tokens, and for all of the others.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ringfence_contracts.errors import RingfenceError
+
+TokenScope = Literal["read", "money", "operate", "admin"]
+SCOPES: tuple[TokenScope, ...] = get_args(TokenScope)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sends a request, and what the token allows. `servers` None: all of them."""
+
+    name: str
+    scopes: frozenset[TokenScope]
+    servers: frozenset[str] | None = None
+
+    def may(self, scope: TokenScope) -> bool:
+        """Whether the token has `scope`, or `admin`, which includes all."""
+        return scope in self.scopes or "admin" in self.scopes
+
+
+class Forbidden(RingfenceError):
+    """The token is known, but does not allow this request (403); nothing was changed."""
+
+    def __init__(self, value: str, expected: str, message: str) -> None:
+        self.field = "Authorization"
+        self.value = value
+        self.expected = expected
+        super().__init__(message)
+
+
+def check_scope(caller: Caller, needed: TokenScope) -> None:
+    """Raise Forbidden, which says what to ask for, unless the token has the scope."""
+    if caller.may(needed):
+        return
+    has = in_words(caller.scopes)
+    raise Forbidden(
+        has,
+        f"a token with the scope {needed}",
+        f"this token may {has}; this request needs {needed}: ask an admin for a token with it"
+        f" (`ringfence token create NAME --scope {needed}`)",
+    )
+
+
+def check_servers(caller: Caller, servers: Collection[str]) -> None:
+    """Raise Forbidden unless the token may operate all of `servers`."""
+    if caller.servers is None or "admin" in caller.scopes:
+        return
+    others = sorted(set(servers) - caller.servers)
+    if others:
+        own = _listed(sorted(caller.servers))
+        raise Forbidden(
+            own,
+            f"a token that may operate {_listed(others)}",
+            f"this token may operate {own} alone; this request concerns {_listed(others)}:"
+            f" ask an admin for a token with it (`ringfence token create NAME --scope operate"
+            f" --server {others[0]}`)",
+        )
+
+
+def check_all_servers(caller: Caller) -> None:
+    """Raise Forbidden if `operate` is limited to some servers."""
+    if caller.servers is None or "admin" in caller.scopes:
+        return
+    own = _listed(sorted(caller.servers))
+    raise Forbidden(
+        own,
+        "a token that may operate all servers",
+        f"this token may operate {own} alone; this request concerns all servers: ask an admin"
+        " for a token without --server (`ringfence token create NAME --scope operate`)",
+    )
+
+
+def in_words(scopes: Collection[TokenScope]) -> str:
+    """The scopes in their order, such as `read and operate`."""
+    return _listed([scope for scope in SCOPES if scope in scopes])
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names or ["nothing"]
+    return f"{', '.join(first)} and {last}" if first else last

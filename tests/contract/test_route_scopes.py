@@ -1,0 +1,64 @@
+"""Every route of the API declares the scope that a token needs for it."""
+
+from typing import cast
+
+import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from accounts.access.scopes import SCOPES, TokenScope
+from accounts.access.tokens import parse_tokens
+from accounts.api.app import ROUTERS, create_app
+from accounts.api.route_scopes import NeededScope
+from ringfence.clock import SystemClock
+from ringfence.postgres.pool import Pool
+
+ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+
+
+def declared(dependant: Dependant) -> list[NeededScope]:
+    """The scopes that a route declares."""
+    return [d.call for d in dependant.dependencies if isinstance(d.call, NeededScope)]
+
+
+def name(route: APIRoute) -> str:
+    """A route as a person names it: `GET /clients`."""
+    return f"{'/'.join(sorted(route.methods or ()))} {route.path}"
+
+
+def test_these_are_all_routes_of_the_application() -> None:
+    app = create_app(
+        users=parse_tokens("tester:a-token-for-tests"),
+        clock=SystemClock(),
+        pool=cast(Pool, None),  # no database is needed to describe the routes
+        servers=None,
+    )
+    described = app.openapi()["paths"].values()
+    assert sum(map(len, described)) == len(ROUTES) > 70
+    assert len(app.routes) == len(ROUTERS) + 1, "and the OpenAPI document, which any token may read"
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=name)
+def test_a_route_declares_one_scope(route: APIRoute) -> None:
+    (needed,) = declared(route.dependant)
+    assert needed.scope in SCOPES
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=name)
+def test_read_is_enough_to_read_and_for_nothing_else(route: APIRoute) -> None:
+    (needed,) = declared(route.dependant)
+    expected: set[TokenScope] = {"read", "admin"} if route.methods == {"GET"} else set(SCOPES)
+    assert needed.scope in expected - (set() if route.methods == {"GET"} else {"read"})
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=name)
+def test_a_path_has_the_part_that_the_servers_are_found_by(route: APIRoute) -> None:
+    (needed,) = declared(route.dependant)
+    part = {"server": "{server_id}", "client": "{account_id}"}.get(needed.concerns, "")
+    assert part in route.path
+
+
+def test_tokens_are_for_admins_alone() -> None:
+    routes = [route for route in ROUTES if route.path.startswith("/tokens")]
+    assert len(routes) == 5
+    assert {declared(route.dependant)[0].scope for route in routes} == {"admin"}
