@@ -40,9 +40,8 @@ from rating.reference_loader import ReferenceLoader
 from rating.settings import Settings
 from rating.store import PRUNED, BatchTransaction, EntryExists, RatingStore
 from rating.unrated.replayer import Replayer
-from rating.unrated.rows import row_runner
+from rating.unrated.rows import row_loops
 from rating.unrated.store import ReplayStore
-from rating.unrated.store_rows import QueuedRows
 from ringfence.anti_entropy.wiring import anti_entropy_of
 from ringfence.clock import Clock, SystemClock
 from ringfence.kafka.batch import BatchRunner
@@ -392,10 +391,10 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         counts = CountLoop(
             MoneyCounts(MoneyStore(pool)).count, progress=health.loop("money-counts")
         )
-        rows = row_runner(QueuedRows(pool), publisher, bootstrap, health, SystemClock())
+        rows = row_loops(pool, publisher, bootstrap, health, SystemClock())
         again = anti_entropy_of(OWNER, settings, pool, publisher, health)
         pruning = pruning_of(
             "rating", PRUNED, pool, settings.kept_days, health.loop("rating-pruning"), behind
         )
-        loops = (runner, rows, failures, replayer, claims, relay, audit, counts, again, pruning)
-        await run_together(stop, *(loop.run for loop in loops), *jobs)
+        loops = (runner, failures, replayer, claims, relay, audit, counts, again, pruning)
+        await run_together(stop, *(loop.run for loop in loops), *rows, *jobs)

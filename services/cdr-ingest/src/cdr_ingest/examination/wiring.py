@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
+from cdr_ingest.anti_entropy.store import ALARMS
 from cdr_ingest.examination.handler import COMMAND, ExaminationHandler
 from cdr_ingest.examination.store import ExaminationLock
 from cdr_ingest.settings import Settings
 from ringfence.clock import SystemClock
 from ringfence.kafka.batch import BatchRunner
+from ringfence.kafka.failures.keeper import keep_failures
 from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import Publisher
 from ringfence.loops import Loop
@@ -35,8 +37,12 @@ async def open_examinations(
         handlers = {COMMAND: handler.handle}
         store = JobStore(pool, "cdr_ingest")
         intake = JobIntake(store, service=NAME, commands=handlers, clock=clock)
+        # A request that cannot be carried out is made again, so it is not listed as dead.
+        failures = keep_failures(
+            pool, ALARMS, group=NAME, progress=health.loop("failures"), lists_dead=False
+        )
         runner = BatchRunner(
-            RecordProcessor(intake.handle, publisher, consumer=NAME),
+            RecordProcessor(intake.handle, publisher, consumer=NAME, failures=failures),
             (OPERATOR_REQUESTED,),
             bootstrap=settings.brokers(),
             group=NAME,
@@ -46,4 +52,4 @@ async def open_examinations(
         jobs = partial(
             run_jobs, store=store, handlers=handlers, clock=clock, progress=health.loop("jobs")
         )
-        yield runner.run, jobs
+        yield runner.run, failures.run, jobs

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
+from rating.claims.store import ALARMS
 from rating.jobs.drops import RowDrop
 from rating.jobs.replays import UnratedReplay
 from rating.jobs.reratings import Reratings
@@ -16,6 +17,7 @@ from rating.settings import Settings
 from ringfence.clock import Clock
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.brokers import Bootstrap
+from ringfence.kafka.failures.keeper import keep_failures
 from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import Publisher
 from ringfence.loops import Loop
@@ -54,8 +56,11 @@ async def job_loops(
         store = JobStore(pool, "rating")
         handlers = job_handlers(pool, bootstrap, clock)
         intake = JobIntake(store, service=NAME, commands=handlers, clock=clock)
+        failures = keep_failures(
+            pool, ALARMS, group=GROUP, progress=health.loop("rating-job-failures")
+        )
         runner = BatchRunner(
-            RecordProcessor(intake.handle, publisher, consumer=NAME),
+            RecordProcessor(intake.handle, publisher, consumer=NAME, failures=failures),
             (OPERATOR_REQUESTED,),
             bootstrap=bootstrap,
             group=GROUP,
@@ -69,4 +74,4 @@ async def job_loops(
             clock=clock,
             progress=health.loop("rating-jobs"),
         )
-        yield [runner.run, jobs]
+        yield [runner.run, failures.run, jobs]

@@ -7,13 +7,17 @@ comes by `call.completed` once the PBX has confirmed it.
 
 from collections.abc import Sequence
 
+from rating.claims.store import ALARMS
 from rating.unrated.store_rows import QueuedRows
 from ringfence.clock import Clock
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.brokers import Bootstrap
+from ringfence.kafka.failures.keeper import keep_failures
 from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import Publisher
+from ringfence.loops import Loop
 from ringfence.observe.health import Health
+from ringfence.postgres.pool import Pool
 from ringfence_contracts.errors import Reject
 from ringfence_contracts.events.call import CallUnconfirmed
 from ringfence_contracts.records import Outcome, Received, Rejected, parse
@@ -44,16 +48,18 @@ class RowIntake:
         return outcome
 
 
-def row_runner(
-    store: QueuedRows, publisher: Publisher, bootstrap: Bootstrap, health: Health, clock: Clock
-) -> BatchRunner[Sequence[Received]]:
-    """The consumer of unconfirmed rows."""
-    intake = RowIntake(store, clock)
-    return BatchRunner(
-        RecordProcessor(intake.handle, publisher, consumer=NAME),
+def row_loops(
+    pool: Pool, publisher: Publisher, bootstrap: Bootstrap, health: Health, clock: Clock
+) -> list[Loop]:
+    """The consumer of unconfirmed rows, and what keeps its failures."""
+    intake = RowIntake(QueuedRows(pool), clock)
+    failures = keep_failures(pool, ALARMS, group=GROUP, progress=health.loop("rating-row-failures"))
+    runner = BatchRunner(
+        RecordProcessor(intake.handle, publisher, consumer=NAME, failures=failures),
         (CALL_UNCONFIRMED,),
         bootstrap=bootstrap,
         group=GROUP,
         progress=health.loop("rating-rows"),
         max_records=500,
     )
+    return [runner.run, failures.run]

@@ -156,10 +156,15 @@ class FailureKeeper:
         await self._store.raise_dead(received, crash, self._clock.now())
 
 
-def keep_failures(pool: Pool, alarms: Alarms, *, group: str, progress: Progress) -> FailureKeeper:
-    """The keeper of a consumer group, in the schema of its alarms, with the usual limits."""
+def keep_failures(
+    pool: Pool, alarms: Alarms, *, group: str, progress: Progress, lists_dead: bool = True
+) -> FailureKeeper:
+    """The keeper of a consumer group, in the schema of its alarms, with the usual limits.
+
+    `lists_dead`: whether the service has the tables by which operators handle dead records again.
+    """
     store = FailureStore(pool, alarms, consumer=group)
-    dead = DeadStore(pool, alarms.schema, consumer=group)
+    dead = DeadStore(pool, alarms.schema, consumer=group) if lists_dead else None
     return FailureKeeper(store, progress=progress, dead=dead)
 
 
