@@ -18,6 +18,7 @@ import click
 from bed import Bed
 from figures import Figures
 from herd import HerdPlan, herd
+from polls import polls
 from push import push
 from rich.console import Console
 from scenarios import latency, throughput
@@ -28,7 +29,7 @@ from ringfence_local.stack import Stack
 
 DECKS = (1_000, 100_000)
 WORKERS = (1, 2)
-RATING = ("throughput", "push", "latency")
+RATING = ("throughput", "push", "latency", "polls")
 TOWN = ("switching", "herd", "herd-gateway", "herd-extensions")
 
 
@@ -109,7 +110,7 @@ async def _bench(folder: Path, figures: Figures, console: Console, plan: Plan) -
 
 async def _rating(folder: Path, figures: Figures, console: Console, plan: Plan) -> None:
     async with Bed(Stack(folder, services=(), wanted_ports={}), console) as bed:
-        for deck in plan.decks if plan.only != "push" else ():
+        for deck in plan.decks if plan.only not in ("push", "polls") else ():
             await bed.prepare(deck, plan.accounts)
         if plan.has("throughput"):
             for deck in plan.decks:
@@ -119,6 +120,8 @@ async def _rating(folder: Path, figures: Figures, console: Console, plan: Plan) 
         if plan.has("push"):
             await push(bed, figures, folder, rate=500, seconds=plan.seconds)
             await push(bed, figures, folder, rate=2_000, seconds=5)
+        if plan.has("polls"):
+            await polls(bed, figures)
         if plan.has("latency"):
             await latency(bed, figures, deck=plan.decks[-1], rate=plan.rate, seconds=plan.seconds)
         await bed.check_sums(figures, "rating")

@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
+from cdr_ingest.fusionpbx.rows import split_line
 from ringfence_contracts.events.call import CallCompleted, CallUnconfirmed
 from ringfence_contracts.topics import CALL_COMPLETED, CALL_UNCONFIRMED, SOURCE_FAILED
-from ringfence_pbx.fusionpbx.exports.signing import export_settings
+from ringfence_pbx.fusionpbx.exports.signing import export_settings, is_signed
 from ringfence_simulators.fusionpbx.access.logins import ReleaseLine
 from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
 from ringfence_testing.wait import until
 from tests.support.cdr_ingest import Ear, ear, ingest, rows, servers_toml
 from tests.support.forgery import hold_rows, line_of, row_line, set_name
-from tests.support.fusionpbx import MCON, RUCKEN, outbound, simulated
+from tests.support.fusionpbx import MCON, RUCKEN, outbound, session_at, simulated
 
 SECRET = "s" * 40
 
@@ -92,7 +93,9 @@ async def unsigned(
     kafka_bootstrap: str,
     database: str,
 ) -> AsyncIterator[Ingested]:
-    async with running(monkeypatch, tmp_path, kafka_bootstrap, database, line=request.param) as found:
+    async with running(
+        monkeypatch, tmp_path, kafka_bootstrap, database, line=request.param
+    ) as found:
         yield found
 
 
@@ -263,6 +266,37 @@ async def test_a_forged_row_carries_no_right_signature(signed: Ingested) -> None
     await signed.settle()
     assert {call.tenant for call in await signed.calls()} == {MCON}
     assert not await signed.rows(), "cleaned by the database, the text holds no row"
+
+
+async def test_a_signature_that_was_copied_charges_no_other_tenant(signed: Ingested) -> None:
+    """Only the signature was entered, not the cleaning: the text holds a row with a right one."""
+    pbx = signed.pbx
+    pbx.pbx.default_settings[:] = pbx.pbx.default_settings[-1:]
+    pbx.logins.sessions.clear()
+    pbx.site.export_bodies[""] = b"\n\n"  # so that the forged row is listed before the real one
+    real = pbx.pbx.place(outbound(billsec=61, extension="2113"))
+    uuid_of_call = real.columns["xml_cdr_uuid"]
+    async with session_at(pbx.url) as session:
+        body = await session.export_of(uuid_of_call, all_tenants=True)
+    line = body.splitlines()[1]
+    forged = line.removesuffix(f'"{MCON}"') + f'"{RUCKEN}"'
+    assert is_signed(
+        dict(
+            zip(split_line(body.splitlines()[0].encode()), split_line(forged.encode()), strict=True)
+        ),
+        SECRET,
+    )
+    pbx.pbx.calls.clear()
+    hold_rows(pbx, "2112", MCON, forged)
+    signed.place()
+    pbx.site.export_bodies.clear()
+    await until(partial(signed.has_rows, 1))
+    await signed.settle()
+    pbx.pbx.calls.append(real)
+    await correct(signed)
+    await until(partial(signed.has_calls, uuid_of_call))
+    await signed.settle()
+    assert {call.tenant for call in await signed.calls()} == {MCON}
 
 
 async def test_rows_without_signature_are_confirmed_one_by_one(signed: Ingested) -> None:

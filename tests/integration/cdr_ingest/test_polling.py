@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from ringfence_contracts.topics import SOURCE_FAILED
+from ringfence_pbx.fusionpbx.exports.signing import export_settings
 from ringfence_simulators.faults import Fault
 from ringfence_simulators.fusionpbx.access.logins import ReleaseLine
 from ringfence_simulators.fusionpbx.things import User
@@ -31,6 +32,7 @@ from tests.support.fusionpbx_database import calls_database
 
 EXPORT = "/app/xml_cdr"
 MANY = 10**6
+SECRET = "s" * 40
 KEY_OF_BOTH = "key-of-both-tenants-0123456789-0123456789"
 
 
@@ -181,15 +183,23 @@ async def test_a_hundred_thousand_calls_are_ingested_in_bounded_memory(
     kafka_bootstrap: str,
     database: str,
 ) -> None:
-    """All are in one window before the service starts as a process; its memory is measured."""
+    """All are in one window before the service starts as a process; its memory is measured.
+
+    Their rows are signed, as such a PBX's should be: each unsigned one would need a request.
+    """
     count = 100_000
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
+    monkeypatch.setenv("TEST_EXPORT_SECRET", SECRET)
+    signed = [{**s._asdict(), "enabled": "true"} for s in export_settings(SECRET)]
     async with simulator_process(tmp_path) as url, httpx.AsyncClient(timeout=120) as client:
+        seed = {"default_settings": signed}
+        (await client.post(f"{url}/_sim/seed", json=seed)).raise_for_status()
         ended = int(time.time()) - 1000
         for _ in range(10):
             calls = [outbound(ends_at=ended - n % 1000) for n in range(count // 10)]
             (await client.post(f"{url}/_sim/calls", json=calls)).raise_for_status()
-        file = servers_toml(tmp_path, **{server_id: superadmins(url, timeout_s=60)})
+        entry = superadmins(url, timeout_s=60, export_secret={"env": "TEST_EXPORT_SECRET"})
+        file = servers_toml(tmp_path, **{server_id: entry})
         environment = {
             **os.environ,
             "RINGFENCE_KAFKA_BOOTSTRAP": kafka_bootstrap,

@@ -27,6 +27,11 @@ class FusionPbxSimulator:
     site: FusionPbxSite
     faults: Faults
     traffic: FusionPbxTraffic
+    load: RequestLoad
+
+    def requests(self) -> int:
+        """The number of requests to all pages so far."""
+        return self.load.requests.total()
 
 
 @asynccontextmanager
@@ -56,7 +61,8 @@ async def serve(
     try:
         await web.TCPSite(runner, host, port).start()
         bound = runner.addresses[0][1]
-        yield FusionPbxSimulator(f"http://{host}:{bound}", pbx, logins, site, faults, traffic)
+        url = f"http://{host}:{bound}"
+        yield FusionPbxSimulator(url, pbx, logins, site, faults, traffic, load)
     finally:
         await traffic.stop()
         await runner.cleanup()

@@ -18,10 +18,11 @@ from ringfence_simulators.fusionpbx.things import (
 )
 
 Seed = dict[str, list[dict[str, Any]]]
-"""Lists by name: `domains`, `users`, `gateways`, `extensions`, `destinations` and `routes`.
+"""Lists by name: `domains`, `users`, `gateways`, `extensions`, `destinations`, `routes` and
+`default_settings`.
 
-Their fields are those of the classes in `things`. An element with `enabled` false was off before
-anybody switched it.
+Their fields are those of the classes in `things`, and of `SimulatedFusionPbx`. An element with
+`enabled` false was off before anybody switched it.
 """
 
 
@@ -47,6 +48,7 @@ def apply_seed(pbx: SimulatedFusionPbx, seed: Seed) -> None:
         pbx.add_destination(Destination(**destination))
     for route in seed.get("routes", []):
         pbx.add_route(Route(**route))
+    pbx.default_settings += seed.get("default_settings", [])
 
 
 def restore(pbx: SimulatedFusionPbx) -> None:

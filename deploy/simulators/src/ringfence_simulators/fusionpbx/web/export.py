@@ -32,7 +32,7 @@ class ExportPage:
         self.bodies: dict[str, bytes] = {}
         self.rows_sent = self.bytes_sent = self.narrow = 0
         self._by_uuid: dict[str, SimulatedFusionPbxCall] = {}
-        self._indexed = 0
+        self._indexed: list[SimulatedFusionPbxCall] = []
 
     def routes(self) -> list[web.RouteDef]:
         """The one page."""
@@ -94,11 +94,12 @@ class ExportPage:
         uuid = query.get("xml_cdr_uuid", "")
         if not uuid:
             return self._pbx.calls
-        if self._indexed > len(self._pbx.calls):
-            self._by_uuid, self._indexed = {}, 0
-        for call in self._pbx.calls[self._indexed :]:
+        calls, seen = self._pbx.calls, len(self._indexed)
+        if seen and (seen > len(calls) or calls[seen - 1] is not self._indexed[-1]):
+            self._by_uuid, self._indexed, seen = {}, [], 0
+        for call in calls[seen:]:
             self._by_uuid[call.columns["xml_cdr_uuid"].lower()] = call
-        self._indexed = len(self._pbx.calls)
+            self._indexed.append(call)
         found = self._by_uuid.get(uuid.lower())
         return [found] if found else []
 
