@@ -16,7 +16,10 @@ from typing import Any
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from ringfence.kafka.admin import create_topics
 from ringfence.kafka.failures.keeper import FailureKeeper
 from ringfence.kafka.failures.reject_limit import RejectLimit
 from ringfence.kafka.failures.store import FailureStore
@@ -27,7 +30,7 @@ from ringfence.postgres.alarms import Alarms
 from ringfence.postgres.pool import open_pool
 from ringfence_contracts.errors import EXIT_BUG
 from ringfence_contracts.records import Outcome, Received, Rejected
-from ringfence_contracts.topics import BALANCE_RESTORED, NOTIFIER_ALARM
+from ringfence_contracts.topics import BALANCE_RESTORED, DEAD_LETTER_BYTES, NOTIFIER_ALARM
 
 TOPIC = BALANCE_RESTORED
 SHELLS = ["BatchRunner", "GuardedAgents"]
@@ -298,3 +301,22 @@ async def test_the_instant_of_an_alarm_is_that_of_its_record(database: str) -> N
         await failures.save([dead])
     [alarm] = await rows(database, "select * from report.alarm")
     assert abs((datetime.now(UTC) - alarm["raised_at"]).total_seconds()) < 60
+
+
+async def test_dead_letter_topics_of_an_earlier_release_take_larger_records(
+    kafka_bootstrap: str,
+) -> None:
+    """Their other settings stay."""
+    topic = TOPIC.dead_letters("suspender")
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    await admin.start()
+    try:
+        as_before = {"retention.ms": "86400000", "max.message.bytes": "1048588"}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, as_before)])
+        await create_topics(kafka_bootstrap)
+        [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+        found = {entry[0]: entry[1] for entry in answer.resources[0][4]}
+        assert found["max.message.bytes"] == str(DEAD_LETTER_BYTES)
+        assert found["retention.ms"] == "86400000"
+    finally:
+        await admin.close()
