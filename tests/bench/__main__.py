@@ -8,6 +8,7 @@ python tests/bench --only herd --clients 100
 
 import asyncio
 import os
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,6 @@ import click
 from bed import Bed
 from figures import Figures
 from herd import HerdPlan, herd
-from polls import polls
 from push import push
 from rich.console import Console
 from scenarios import latency, throughput
@@ -121,6 +121,9 @@ async def _rating(folder: Path, figures: Figures, console: Console, plan: Plan) 
             await push(bed, figures, folder, rate=500, seconds=plan.seconds)
             await push(bed, figures, folder, rate=2_000, seconds=5)
         if plan.has("polls"):
+            sys.path.append(str(Path(__file__).parents[2]))  # it uses tests.support
+            from polls import polls
+
             await polls(bed, figures)
         if plan.has("latency"):
             await latency(bed, figures, deck=plan.decks[-1], rate=plan.rate, seconds=plan.seconds)

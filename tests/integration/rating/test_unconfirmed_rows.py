@@ -1,4 +1,4 @@
-"""Rows that a PBX does not confirm wait in the unrated queue, and the operator is told."""
+"""Rows that a PBX does not confirm wait in the unrated queue, and an alarm informs the operator."""
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
@@ -61,10 +61,10 @@ async def queue(bench: Bench) -> list[tuple[Any, ...]]:
 
 
 async def alarms(bench: Bench) -> list[tuple[str, str]]:
-    return [(alarm.subject, alarm.state) for alarm in await told(bench)]
+    return [(alarm.subject, alarm.state) for alarm in await raised(bench)]
 
 
-async def told(bench: Bench) -> list[Alarm]:
+async def raised(bench: Bench) -> list[Alarm]:
     rows = await bench.sql(
         "select value from rating.outbox where topic = $1 order by id", RATING_ALARM.name
     )
@@ -80,7 +80,7 @@ async def test_a_row_waits_with_its_reason_under_one_alarm(bench: Bench) -> None
             (other(2).row_id, "row-unreadable", 3600, NOON, True),
         ]
     )
-    (alarm,) = await told(bench)
+    (alarm,) = await raised(bench)
     assert (alarm.key, alarm.subject) == ("rows-unconfirmed", "pbx-1/a.example.com")
     assert (alarm.severity, alarm.state) == ("critical", "raised")
     for word in ("2 rows of tenant a.example.com", "7200 s of talk", "not charged", ROW.detail):

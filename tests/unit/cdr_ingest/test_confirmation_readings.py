@@ -47,7 +47,7 @@ def read(**changed: Any) -> OneCall:
 
 
 def forged_line(**changed: Any) -> str:
-    """A whole row of the victim, as its line stands in an export."""
+    """A whole row of the victim, as its line in an export."""
     row = made(domain_name=OTHERS, xml_cdr_uuid="11111111-2222-4333-8444-555555555555", **changed)
     return body_of(row).splitlines()[1]
 

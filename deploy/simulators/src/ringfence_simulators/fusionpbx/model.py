@@ -203,7 +203,7 @@ class SimulatedFusionPbx:
             self.event_socket = before
 
     def export_columns(self) -> list[str]:
-        """The SQL expressions that the export selects besides its own columns."""
+        """The SQL expressions that the export selects in addition to its own columns."""
         named = ("cdr", "export", "array", "true")
         return [
             setting["value"]

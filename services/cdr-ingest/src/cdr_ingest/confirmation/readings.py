@@ -1,7 +1,7 @@
 """Reads the export of one call, which holds that call's row and nothing else. Pure.
 
 An export escapes nothing, so a line of a long export may be a part of a text. The export of one
-call is different: all below its header is the row of that call, and whoever writes texts can only
+call is different: all below its header is the row of that call, and a person who writes texts can only
 add to it. So:
 
 - If it has exactly as many values as the header has columns, no value holds a boundary, and each

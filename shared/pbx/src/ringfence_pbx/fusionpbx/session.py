@@ -123,7 +123,7 @@ class FusionPbxSession(ListSession):
             raise self.unexpected("a default setting", answer)
 
     def forget_login(self) -> None:
-        """Log in anew before the next request, so that changed settings are in force."""
+        """Log in again before the next request, so that changed settings are in force."""
         self._connection.session_lost(self._connection.generation)
 
     def _check_scope(self, header: bytes, all_tenants: bool) -> None:
