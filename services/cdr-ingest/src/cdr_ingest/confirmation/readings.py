@@ -1,8 +1,8 @@
 """Reads the export of one call, which holds that call's row and nothing else. Pure.
 
 An export escapes nothing, so a line of a long export may be a part of a text. The export of one
-call is different: all below its header is the row of that call, and a person who writes texts can only
-add to it. So:
+call is different: all below its header is the row of that call, and a person who writes texts can
+only add to it. So:
 
 - If it has exactly as many values as the header has columns, no value holds a boundary, and each
   value is that of its column. Quotes, commas and line breaks in a text change nothing about that.
