@@ -29,7 +29,7 @@ class PaymentPage(PageAnswer):
     items: list[PaymentAnswer]
 
 
-class UnclaimedPayment(Answer):
+class UnclaimedLine(Answer):
     """A payment on the topic that accounts does not hold, and why it may not be claimed."""
 
     payment_id: UUID
@@ -43,7 +43,7 @@ class UnclaimedPayment(Answer):
 class UnclaimedList(ListAnswer):
     """Unclaimed payments, the oldest first."""
 
-    items: list[UnclaimedPayment]
+    items: list[UnclaimedLine]
 
 
 class ClaimOutcome(Answer):

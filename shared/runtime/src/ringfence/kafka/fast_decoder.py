@@ -70,9 +70,9 @@ def _field(name: str, field: FieldInfo) -> tuple[str, Any] | tuple[str, Any, Any
 
 
 def _is_instant(field: FieldInfo) -> bool:
-    return AwareDatetime in (field.annotation, *get_args(field.annotation)) or any(
-        AwareDatetime in get_args(part) for part in get_args(field.annotation)
-    )
+    parts = get_args(field.annotation)
+    is_instant = field.annotation is AwareDatetime or AwareDatetime in parts
+    return is_instant or any(AwareDatetime in get_args(part) for part in parts)
 
 
 def _kind(annotation: Any, metadata: list[Any]) -> Any:
