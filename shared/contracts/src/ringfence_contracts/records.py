@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from ringfence_contracts.errors import Reject, shown
 from ringfence_contracts.events.model import EventData
+from ringfence_contracts.expected import problem_words
 from ringfence_contracts.ids import as_id
 from ringfence_contracts.topics import Topic
 
@@ -89,11 +90,13 @@ def parse(model: type[D], received: Received) -> D:
 
 def first_problem(error: ValidationError) -> str:
     """The first problem of a validation, in one line: field, value, what was expected."""
-    details = error.errors(include_url=False, include_context=False)
+    details = error.errors(include_url=False)
     first = details[0]
     where = ".".join(str(part) for part in first["loc"]) or "record"
     more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    return f"{where}: got {shown(first['input'])}, {first['msg']}{more}"
+    if first["type"] == "missing":
+        return f"{where} is missing{more}"
+    return f"{where}: got {shown(first['input'])}, {problem_words(first)}{more}"
 
 
 @final

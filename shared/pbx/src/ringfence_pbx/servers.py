@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.model import Id
+from ringfence_contracts.expected import expected_words
 from ringfence_pbx.lesnet.orders import OrderTemplate, ReadBack
 from ringfence_pbx.lesnet.profile import Profile
 from ringfence_pbx.lesnet.profile_file import default_profile, load_profile
@@ -273,9 +274,9 @@ def load_servers(path: Path) -> Servers:
     except tomllib.TOMLDecodeError as error:
         raise BadInput("servers file", str(path), f"valid TOML ({error})") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
+        first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{path.name}: {where}", _shown(first), first["msg"]) from None
+        raise BadInput(f"{path.name}: {where}", _shown(first), expected_words(first)) from None
 
 
 def _shown(problem: ErrorDetails) -> object:

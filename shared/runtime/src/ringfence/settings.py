@@ -12,6 +12,7 @@ from ringfence.kafka.brokers import Brokers, Mechanism, Protocol, client_argumen
 from ringfence.mail.unsubscribe import SHORTEST_KEY
 from ringfence.postgres.refusal import refuse_unusable
 from ringfence_contracts.errors import EXIT_SETTINGS, BadInput
+from ringfence_contracts.expected import problem_words
 
 
 class CommonSettings(BaseSettings):
@@ -158,8 +159,8 @@ def read_settings(kind: type[S], **given: Any) -> S:
     try:
         return kind(**given)
     except ValidationError as error:
-        for problem in error.errors(include_url=False, include_context=False, include_input=False):
-            text = problem["msg"].removeprefix("Value error, ")
+        for problem in error.errors(include_url=False, include_input=False):
+            text = problem_words(problem)
             if problem["loc"]:
                 variable = "RINGFENCE_" + "_".join(str(part) for part in problem["loc"]).upper()
                 text = f"{variable}: {text}"

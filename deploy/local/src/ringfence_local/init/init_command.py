@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from ringfence.settings_file import NAME as SETTINGS_FILE
 from ringfence_contracts.errors import RingfenceError
 from ringfence_contracts.events.model import Id
+from ringfence_contracts.expected import problem_words
 from ringfence_pbx.fusionpbx.connection import MIN_KEY
 from ringfence_pbx.servers import Servers, is_loopback, load_servers
 
@@ -222,9 +223,9 @@ def _check(text: str) -> None:
     except tomllib.TOMLDecodeError:
         raise click.UsageError("a value has a character that no servers file can hold") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
+        first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise click.UsageError(f"{where}: {first['msg']}") from None
+        raise click.UsageError(f"{where}: {problem_words(first)}") from None
 
 
 def _write(files: Mapping[Path, str], secrets: Mapping[Path, str]) -> None:

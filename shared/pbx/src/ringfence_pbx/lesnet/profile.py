@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from ringfence_contracts.errors import BadInput
+from ringfence_contracts.expected import expected_words
 
 _SAMPLE = datetime(2003, 11, 22, 13, 45)
 _SEPARATORS = frozenset('\n\r\x00"')
@@ -163,7 +164,7 @@ def read_profile(text: str, name: str) -> Profile:
     except tomllib.TOMLDecodeError as error:
         raise BadInput("profile", name, f"valid TOML ({error})") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
+        first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         value = name if isinstance(first["input"], dict | Profile) else first["input"]
-        raise BadInput(f"profile {where}".strip(), value, first["msg"]) from None
+        raise BadInput(f"profile {where}".strip(), value, expected_words(first)) from None
