@@ -45,6 +45,7 @@ _SAME_LENGTH = (
 _MEASURED = (
     (re.compile(r"(?<=UTC, )\d+ min ago"), "# s ago"),  # of a call, on a slow machine
     (re.compile(r"\b\d+(?:\.\d+)? (ms|s|min|h) ago"), r"# \1 ago"),
+    (re.compile(r"\(0\.\d\d(\s+)s\)"), r"(#\1s)"),  # of a request to a PBX
     (re.compile(r"(?<=ok    topics           all )\d+"), "#"),
     (re.compile(r"\b(in|after|last) \d+(?:\.\d+)? (ms|s|h)\b"), r"\1 # \2"),
     (re.compile(r"(?<=clients, )\d+\.\d s"), "# s"),  # of a wave

@@ -8,9 +8,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from accounts.api import bodies
 from accounts.api.bodies import ClaimsBody, PackageBody, PaymentBody, ProductBody
-from accounts.api.error_words import refusal
+from accounts.api.error_words import each_refusal, refusal
 from accounts.clients.api import bodies as client_bodies
 from accounts.clients.api.bodies import ClientBody, OrderBody, OutstandingBody
+from accounts.jobs.bodies import RowDropBody
 from accounts.operations import api as operations
 
 LIBRARY = re.compile(r"Input should|should match|valid (string|list)|Value error|Field required")
@@ -105,3 +106,10 @@ def test_every_pattern_of_a_request_has_a_text() -> None:
     for pattern in patterns:
         problem = {"type": "string_pattern_mismatch", "loc": ("x",), "ctx": {"pattern": pattern}}
         assert refusal([problem]).expected != "text of another form", pattern
+
+
+def test_a_list_is_not_called_too_short_for_its_invalid_parts() -> None:
+    found = each_refusal(problems(RowDropBody, {"rows": ["nothing"], "reason": "a test"}))
+    assert [refused.field for refused in found] == ["rows"]
+    found = each_refusal(problems(RowDropBody, {"rows": [], "reason": "a test"}))
+    assert [refused.expected for refused in found] == ["at least 1 items"]

@@ -29,8 +29,9 @@ _PARAMETERS: Mapping[str, Sequence[str]] = {
 }
 """API field → parameters of commands that have its value under another name."""
 
-_NOUNS = {"notice_id": "mail", "request_id": "command"}
+_NOUNS = {"dead_id": "dead record", "notice_id": "mail", "request_id": "command"}
 _LISTED_BY = {
+    "dead_id": "`ringfence dead list --state all` lists those that exist",
     "client": "`ringfence client list --search TEXT` looks for one,"
     " `ringfence client set ACCOUNT …` creates one",
 }

@@ -42,7 +42,10 @@ def each_refusal(
 ) -> list[RefusedRequest]:
     """The errors of pydantic one by one: the first of each field, at most `_MOST`."""
     found: dict[tuple[object, ...], RefusedRequest] = {}
+    lists = {_field(p) for p in problems if any(isinstance(part, int) for part in p["loc"])}
     for problem in problems:
+        if problem["type"] == "too_short" and _field(problem) in lists:
+            continue  # the list is only too short without its invalid parts
         # Numbers are positions in a list; other parts of the path may be those of a union.
         place = (*(part for part in problem["loc"] if isinstance(part, int)), _field(problem))
         found.setdefault(place, _one(problem, label))
