@@ -11,12 +11,15 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from aiokafka import AIOKafkaProducer
 
+from ringfence_contracts.topics import CALL_COMPLETED
 from ringfence_local.demo.sample import TARIFF_CSV, SampleApi, SampleClient, pbx_seed
 from ringfence_local.stack import MIGRATIONS, Stack
 from ringfence_testing.wait import until
@@ -413,6 +416,60 @@ async def check(day: Day) -> None:
     await day.run("jobs", "show", "nothing")
     await day.run("jobs", "list", "--limit", "3")
     await day.run("client", "list", RINGFENCE_TOKEN="wrong")
+    await set_aside(day)
+    await back_up(day)
+    await sign_the_export(day)
+
+
+async def set_aside(day: Day) -> None:
+    """Records that cannot be processed, and a call that is not to be rated."""
+    await day.run("dead", "list")
+    producer = AIOKafkaProducer(bootstrap_servers=day.stack.bootstrap)
+    await producer.start()
+    try:
+        for count, value in enumerate((b"no call at all", b'{"call_id": "none"}'), 1):
+            await producer.send_and_wait(CALL_COMPLETED.name, value, key=b"pbx1:frost", partition=0)
+            await until(partial(_dead_records, day, count), timeout_s=BOUND_S)
+    finally:
+        await producer.stop()
+    await day.run("dead", "list")
+    await day.record_json("dead list")
+    first, second = reversed(await day.json("dead", "list"))
+    await day.run("dead", "show", first["dead_id"])
+    await day.run("dead", "show", "nothing")
+    await day.run("dead", "retry", first["dead_id"], "--reason", "tried again")
+    await day.run("dead", "drop", second["dead_id"], "--reason", "a test")
+    await day.run("dead", "drop", second["dead_id"])
+    await day.run("dead", "list", "--state", "all")
+    (waiting,) = await day.json("unrated", "list")
+    await day.run("unrated", "drop", waiting["call_id"], "--reason", "a test call")
+    await day.run("unrated", "drop", "nothing", "--reason", "a test call")
+
+
+async def _dead_records(day: Day, count: int) -> bool:
+    return len(await day.json("dead", "list")) == count
+
+
+async def back_up(day: Day) -> None:
+    """Back the database up, and try the backup."""
+    settings = {
+        "RINGFENCE_POSTGRES_DSN": day.stack.dsn,
+        "RINGFENCE_KAFKA_BOOTSTRAP": day.stack.bootstrap,
+    }
+    folder = str(day.folder / "backup")
+    await day.run("backup", folder, **settings)
+    await day.run("backup", folder, **settings)
+    await day.run("restore", folder, "--check", **settings)
+    await day.run("restore", folder, **settings)
+    await day.run("restore", str(day.folder / "nothing"), "--check", **settings)
+
+
+async def sign_the_export(day: Day) -> None:
+    """Have the PBX's database sign its calls."""
+    servers = day.file("servers.toml", day.stack.servers_file.read_text(encoding="utf-8"))
+    await day.run("server", "sign-export", "pbx1", "--servers", servers, "--yes")
+    await day.run("server", "sign-export", "pbx1", "--servers", servers, "--yes")
+    await day.run("server", "sign-export", "none", "--servers", servers, "--yes")
 
 
 async def prepare(day: Day) -> None:
