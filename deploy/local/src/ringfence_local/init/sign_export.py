@@ -17,10 +17,10 @@ from ringfence_pbx.fusionpbx.session import FusionPbxSession
 from ringfence_pbx.servers import FusionPbxServer, Servers, load_servers
 
 WHY = """\
-FusionPBX's export of calls escapes nothing: a tenant's administrator can write a
-whole call of another tenant into the name of an extension. ringfence believes no
-such row and has each new one confirmed, by a request of its own. If the PBX's
-database signs the rows, no request is needed, and no text can spoil a row."""
+FusionPBX's export of calls escapes nothing: a tenant's administrator can write
+a whole call of another tenant into the name of an extension. ringfence believes
+no such row and has each new one confirmed, by a request of its own. If the
+PBX's database signs the rows, no request is needed, and no text spoils a row."""
 
 
 @click.command("sign-export")
