@@ -26,7 +26,7 @@ class PackageAnswer(Answer):
 
 
 class ChangedPackage(PackageAnswer):
-    """A package after a change; `accounts_told` counts the clients published for it."""
+    """A package after a change, with the number of clients published for it."""
 
     accounts_told: int
     warnings: list[str]
