@@ -22,7 +22,7 @@ router = APIRouter(prefix="/packages", tags=["packages"])
     dependencies=[MONEY],
 )
 async def put_package(package_id: Id, body: PackageBody, deps: Deps, who: Who) -> dict[str, Any]:
-    """Create or replace a package. `accounts_told` counts the accounts published for it."""
+    """Create or replace a package. The response counts the accounts published for it."""
     package = body.package()
     entry = AuditEntry(who, f"package {package_id} changed")
     published = await deps.store.put_package(package_id, package, entry)
