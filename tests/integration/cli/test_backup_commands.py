@@ -20,6 +20,7 @@ from ringfence.kafka.publisher import open_publisher
 from ringfence.postgres.pool import open_pool
 from ringfence_cli.backup import tools
 from ringfence_cli.backup.backup import backup
+from ringfence_cli.backup.owner import owner_dsn
 from ringfence_cli.backup.restore import restore
 from ringfence_contracts.records import Outgoing
 from ringfence_contracts.topics import PARTITIONS, PAYMENT_RECEIVED
@@ -168,3 +169,19 @@ def test_a_missing_program_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(os.environ, "PATH", "")
     with pytest.raises(tools.ToolFailed, match=r"pg_dump is not here: install PostgreSQL's client"):
         tools.find_tool("pg_dump")
+
+
+def test_the_stack_s_database_is_read_by_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RINGFENCE_STACK", str(tmp_path))
+    monkeypatch.delenv("RINGFENCE_POSTGRES_DSN", raising=False)
+    login = "postgresql://ringfence_operator_login:x@127.0.0.1:5433/ringfence"
+    (tmp_path / "stack.json").write_text(json.dumps({"dsn": login}))
+    assert owner_dsn(None) == login
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "superuser-password").write_text("a/b\n")
+    assert owner_dsn(None) == "postgresql://postgres:a%2Fb@127.0.0.1:5433/ringfence"
+    assert owner_dsn("postgresql://other") == "postgresql://other"
+    monkeypatch.setenv("RINGFENCE_POSTGRES_DSN", login)
+    assert owner_dsn(None) == login

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ringfence.kafka.brokers import Bootstrap
-from ringfence.stack_file import database_dsn, kafka_brokers
+from ringfence.stack_file import kafka_brokers
 from ringfence.version import VERSION
 from ringfence_cli.backup.manifest import (
     DUMP,
@@ -18,6 +18,7 @@ from ringfence_cli.backup.manifest import (
     new_folder,
     write_manifest,
 )
+from ringfence_cli.backup.owner import owner_dsn
 from ringfence_cli.backup.store import connected, migrations_of, sums_of
 from ringfence_cli.backup.tools import run_tool
 from ringfence_cli.backup.topics import read_ends
@@ -39,9 +40,7 @@ def backup(folder: Path, dsn: str | None, bootstrap: str | None, as_json: bool) 
     Example: ringfence backup /backup/2026-11-22
     """
     new_folder(folder)
-    manifest = asyncio.run(
-        take_backup(folder, dsn or database_dsn(), kafka_brokers(bootstrap or ""))
-    )
+    manifest = asyncio.run(take_backup(folder, owner_dsn(dsn), kafka_brokers(bootstrap or "")))
     if as_json:
         print_json({"folder": str(folder), "bytes": manifest.dump_bytes, "sha256": manifest.sha256})
         return

@@ -11,10 +11,11 @@ import asyncpg
 import click
 
 from ringfence.kafka.brokers import Bootstrap
-from ringfence.stack_file import database_dsn, kafka_brokers
+from ringfence.stack_file import kafka_brokers
 from ringfence_cli.backup import store
 from ringfence_cli.backup.backup import sums_in_words
 from ringfence_cli.backup.manifest import DUMP, BackupManifest, CurrencySums, read_manifest
+from ringfence_cli.backup.owner import owner_dsn
 from ringfence_cli.backup.tools import run_tool
 from ringfence_cli.backup.topics import BrokersSilent, read_ends, records_since, set_back
 from ringfence_cli.tables import output_options, plural, print_json, print_sentence
@@ -63,7 +64,7 @@ def restore(
     manifest = read_manifest(folder)
     brokers = kafka_brokers(bootstrap or "")
     if into is None:
-        found = asyncio.run(try_backup(folder, manifest, dsn or database_dsn(), brokers))
+        found = asyncio.run(try_backup(folder, manifest, owner_dsn(dsn), brokers))
         _show_trial(manifest, found, as_json=as_json)
         if found.differs:
             raise SystemExit(EXIT_DIFFERS)

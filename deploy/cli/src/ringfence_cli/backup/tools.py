@@ -45,4 +45,5 @@ def run_tool(name: str, dsn: str, arguments: Sequence[str]) -> None:
     )
     if done.returncode != 0:
         message = "; ".join(done.stderr.strip().splitlines()[-_SHOWN_LINES:])
-        raise ToolFailed(f"{name} failed: {message}")
+        hint = "; name a login that owns the database by --dsn" if "permission" in message else ""
+        raise ToolFailed(f"{name} failed: {message}{hint}")
