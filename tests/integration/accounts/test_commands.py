@@ -101,9 +101,9 @@ async def test_an_unreachable_api_exits_3(run: Run, free_port: int) -> None:
 async def test_the_running_stack_is_found_from_a_folder_below_it(
     run: Run, api: RunningApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tokens = tmp_path / "tokens"
-    tokens.write_text(f"local:{TOKEN}\n")
     (tmp_path / ".ringfence").mkdir()
+    tokens = tmp_path / ".ringfence" / "tokens"
+    tokens.write_text(f"local:{TOKEN}\n")
     port = int(api.url.rpartition(":")[2])
     stack = {"ports": {"accounts": port}, "tokens_file": str(tokens)}
     (tmp_path / ".ringfence" / "stack.json").write_text(json.dumps(stack))

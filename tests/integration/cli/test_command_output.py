@@ -415,7 +415,7 @@ async def check(day: Day) -> None:
     await day.run("jobs", "show", newest["request_id"])
     await day.run("jobs", "show", "nothing")
     await day.run("jobs", "list", "--limit", "3")
-    await day.run("client", "list", RINGFENCE_TOKEN="wrong")
+    await day.run("client", "list", RINGFENCE_TOKEN="wrong", RINGFENCE_API=day.stack.api_url)
     await set_aside(day)
     await back_up(day)
     await sign_the_export(day)

@@ -204,16 +204,26 @@ def path_of(*parts: str) -> str:
 
 
 def api_client() -> ApiClient:
-    """A client from RINGFENCE_API and RINGFENCE_TOKEN, else from the stack that runs here."""
-    stack = stack_file.read()
-    url = os.environ.get("RINGFENCE_API") or _stack_url(stack)
+    """A client from RINGFENCE_API and RINGFENCE_TOKEN, else from the stack that runs here.
+
+    A token of the environment is never sent to an address from a file.
+    """
+    url, token = os.environ.get("RINGFENCE_API"), os.environ.get("RINGFENCE_TOKEN")
+    stack = {} if url and token else stack_file.read()
+    if not url and token and (found := _stack_url(stack)):
+        fail(
+            "RINGFENCE_TOKEN is set and RINGFENCE_API is not: the token is not sent to an address"
+            f" that is in a file. Set RINGFENCE_API too, such as to {found}, or unset"
+            " RINGFENCE_TOKEN to use the token of the stack."
+        )
+    url = url or _stack_url(stack)
     if not url:
         fail(
             "where is the API? Set RINGFENCE_API, such as http://127.0.0.1:8080, or run this "
             "where `make run` or `ringfence up` was started.",
             EXIT_UNREACHABLE,
         )
-    token = os.environ.get("RINGFENCE_TOKEN") or _stack_token(stack)
+    token = token or _stack_token(stack)
     if not token:
         fail("set RINGFENCE_TOKEN to a token of the API (RINGFENCE_ACCOUNTS_TOKENS has them).")
     api = ApiClient(url, token)
@@ -227,10 +237,19 @@ def _stack_url(stack: Mapping[str, Any]) -> str:
 
 
 def _stack_token(stack: Mapping[str, Any]) -> str:
-    """The stack's token, or the first one of its tokens file (`name:token,…`)."""
-    file = stack.get("tokens_file")
-    if stack.get("token") or not file:
+    """The stack's token, or the first one of its tokens file (`name:token,…`).
+
+    Ends the command for a tokens file outside of the stack's folder: no stack file can have a
+    command send a piece of any other file.
+    """
+    file, found = stack.get("tokens_file"), stack_file.find()
+    if stack.get("token") or not file or found is None:
         return str(stack.get("token") or "")
+    if not Path(file).resolve().is_relative_to(found.parent.resolve()):
+        fail(
+            f"{file} is not read, because it is outside of the stack's folder {found.parent}: set"
+            " RINGFENCE_API and RINGFENCE_TOKEN."
+        )
     try:
         text = Path(file).read_text(encoding="utf-8")
     except OSError as error:

@@ -38,6 +38,7 @@ from ringfence_local.processes.child import last_lines
 from ringfence_local.processes.supervisor import Program, Supervisor, python_module
 from ringfence_local.state import (
     FOLDER,
+    POSTGRES,
     WANTED_PORTS,
     RunningStack,
     choose_ports,
@@ -182,7 +183,7 @@ class Stack:
             undo.push_async_callback(asyncio.to_thread, self.kafka.stop)
             starts.append(start_async(self.kafka))
         if not self.dsn:
-            self.postgres = Postgres(self.folder / "postgres", wanted_port=self.ports["postgres"])
+            self.postgres = Postgres(self.folder / POSTGRES, wanted_port=self.ports["postgres"])
             undo.push_async_callback(asyncio.to_thread, self.postgres.stop)
             starts.append(start_async(self.postgres))
         await _all(starts)

@@ -2,6 +2,7 @@
 
 `.ringfence/` holds `kafka/`, `postgres/`, `inbox/`, `logs/`, `secrets/`, `servers.toml`, and while
 a stack runs `stack.json`. It is plain files: without a running stack it can be copied or removed.
+Nobody but this user can read it: it has mails, calls and secrets.
 """
 
 import fcntl
@@ -18,6 +19,8 @@ from ringfence_local.errors import StackError
 from ringfence_local.private_file import write_private
 
 FOLDER = Path(".ringfence")
+POSTGRES = "postgres"
+_PRIVATE = ("kafka", "inbox", "logs", "secrets")
 
 WANTED_PORTS: Mapping[str, int] = {
     "kafka": 9092,
@@ -63,11 +66,45 @@ def stack_file_written(folder: Path, running: RunningStack) -> Iterator[None]:
 
 @contextmanager
 def exclusive_folder(folder: Path) -> Iterator[None]:
-    """Lock `folder` for one stack. Raises StackError if another process holds the lock.
+    """Lock `folder` for one stack; what is written while it is locked is private, as the folder is.
 
-    The lock ends with the process, even if it is killed.
+    Raises StackError if another process holds the lock, and for a folder of another user. The lock
+    ends with the process, even if it is killed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with _private_files():
+        _make_private(folder)
+        with _locked(folder):
+            yield
+
+
+@contextmanager
+def _private_files() -> Iterator[None]:
+    """Files and folders that this process and its children create in this block are this user's."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _make_private(folder: Path) -> None:
+    """Create the folder, or take from others what they may do in it.
+
+    If root starts the stack, PostgreSQL runs as another user, who passes through this folder.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.geteuid():
+        raise StackError(
+            f"{folder.absolute()} belongs to another user: name another folder with --folder"
+        )
+    folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    for name in _PRIVATE:  # of a version that let others read them
+        if (folder / name).is_dir():
+            (folder / name).chmod(0o700)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
     with (folder / "lock").open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

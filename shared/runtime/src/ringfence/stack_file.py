@@ -1,7 +1,11 @@
-"""How commands find the servers: by the environment, or by the stack that runs in this folder."""
+"""How commands find the servers: by the environment, or by the stack that runs in this folder.
+
+A stack file of another user is never believed: it could name an address that collects tokens.
+"""
 
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +25,36 @@ def find(folder: Path | None = None) -> Path | None:
     """The state file of the stack that runs in `folder` (default: here) or in one above it.
 
     The nearest one is used; None if none runs. RINGFENCE_STACK names another state folder. Raises
-    NothingRuns if two stacks run in the same folder: a command must not reach the wrong one.
+    NothingRuns if two stacks run in the same folder, for a command must not reach the wrong one;
+    and for a file or a folder that is of another user, or that others may write.
     """
     if named := os.environ.get("RINGFENCE_STACK"):
         file = Path(named) / "stack.json"
-        return file if file.is_file() else None
+        return _of_this_user(file) if file.is_file() else None
     start = (folder or Path()).absolute()
     for candidate in (start, *start.parents):
         found = _in_folder(candidate)
         if found is not None:
-            return found
+            return _of_this_user(found)
     return None
+
+
+def _of_this_user(file: Path) -> Path:
+    """The file, if it and its folder are of this user and nobody else may write them."""
+    for path in (file.parent, file):
+        found, link = path.stat(), path.lstat()
+        if os.geteuid() != found.st_uid or os.geteuid() != link.st_uid:
+            wrong = "it belongs to another user"
+        elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            wrong = "other users may write it"
+        else:
+            continue
+        raise NothingRuns(
+            f"{path} is not used, because {wrong}: a file there could send your token and your"
+            " commands elsewhere. Run this as the user who started the stack, name your own stack's"
+            " folder in RINGFENCE_STACK, or set RINGFENCE_API and RINGFENCE_TOKEN"
+        )
+    return file
 
 
 def _in_folder(folder: Path) -> Path | None:

@@ -102,11 +102,14 @@ class Postgres:
         program("postgres")
         self.stop()  # a killed child process remains until it is waited for
         self._folder.mkdir(parents=True, exist_ok=True)
+        if self._user is not None:
+            self._folder.chmod(0o711)  # that user passes through it, whatever the umask says
         if (self._data / "PG_VERSION").is_file():
             self._stop_leftover()
         else:
             self._init()
         self._hba_file.write_text(_PG_HBA, encoding="utf-8")
+        self._hba_file.chmod(0o644)  # it has no secret, and another user may have to read it
         if not self._password.is_file():
             self._ensure_password()
 
