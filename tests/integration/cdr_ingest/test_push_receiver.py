@@ -429,6 +429,36 @@ async def test_on_loopback_a_server_may_be_open(host: str) -> None:
         assert url.startswith("http://")
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://page.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "page.example"}, 403),
+        ({"Host": "page.example:8070"}, 403),
+        ({"Host": "127.0.0.1.page.example"}, 403),
+        ({"Host": "192.0.2.1"}, 403),
+        ({"Host": "["}, 403),
+        ({"Host": "localhost:8070"}, 415),
+        ({"Host": "[::1]:8070"}, 415),
+        ({}, 415),
+    ],
+)
+async def test_an_open_server_takes_no_post_of_a_web_page(
+    headers: dict[str, str], status: int
+) -> None:
+    """What is not refused for its sender is refused for its compressed body."""
+    async with (
+        receiver_on("127.0.0.1", {"open": True}).serving() as url,
+        aiohttp.ClientSession() as http,
+    ):
+        sent = {"Content-Encoding": "gzip", **headers}
+        async with http.post(f"{url}/cdr/pbx-1/json", data=b"{}", headers=sent) as answer:
+            assert answer.status == status, await answer.text()
+            if status == 403:
+                assert (await answer.json())["error"]["field"] == next(iter(headers))
+
+
 def test_a_missing_password_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TEST_PUSH_PASSWORD")
     with pytest.raises(BadInput, match="TEST_PUSH_PASSWORD"):

@@ -19,10 +19,16 @@ from ringfence_local.state import secret_file
 VODIA_ID, LESNET_ID = "vodia1", "lesnet1"
 VODIA_TENANT = "harbour.voip.example"
 PEER, PEER_DID, CDR_PATH = "D4E3CD2BFC791", "12046664021", "/cdr/11330_0000.txt"
+PUSH_USER = "freeswitch"
 PUSHED = SampleClient(
     "1008", "Hana", "Wood", "Wood Joinery", "wood.voip.example", "5195550188", ("2112",), "30.00"
 )
 
+_PUSH = """
+[servers.{pbx_id}.push]
+user = "{user}"
+password = {{ file = "{password}" }}
+"""
 _SERVERS = """
 [servers.{vodia_id}]
 kind = "vodia"
@@ -63,7 +69,7 @@ class OtherSources:
 
     def servers(self) -> str:
         """The entries for the servers file, including `push` for the FusionPBX."""
-        push = f"\n[servers.{PBX_ID}.push]\nopen = true\n"
+        push = _PUSH.format(pbx_id=PBX_ID, user=PUSH_USER, password=self._secret("push-password"))
         return push + _SERVERS.format(
             vodia_id=VODIA_ID,
             lesnet_id=LESNET_ID,
@@ -83,8 +89,8 @@ class OtherSources:
         vodia = ["--port", str(self.vodia), "--seed", str(self._seed("vodia", self._vodia()))]
         vodia += ["--calls-per-second", "0.2"]
         lesnet = ["--port", str(self.lesnet), "--seed", str(self._seed("lesnet", _lesnet()))]
-        lesnet += ["--api-key", self._read("lesnet-api-key")]
-        lesnet += ["--id-key", self._read("lesnet-id-key")]
+        lesnet += ["--api-key-file", str(self._secret("lesnet-api-key"))]
+        lesnet += ["--id-key-file", str(self._secret("lesnet-id-key"))]
         return [
             (Program("vodia", python_module("ringfence_simulators.vodia", *vodia)), self.vodia),
             (Program("lesnet", python_module("ringfence_simulators.lesnet", *lesnet)), self.lesnet),
@@ -95,8 +101,15 @@ class OtherSources:
         url = f"http://127.0.0.1:{self.push}/cdr/{PBX_ID}/json"
         rate = ["--per-second", str(per_second), "--count", "1000000"]
         caller = ["--domain", PUSHED.tenant, "--extension", PUSHED.extensions[0]]
-        module = python_module("ringfence_simulators.freeswitch", url, *rate, *caller)
+        cred = ["--cred-file", str(self._push_credentials())]
+        module = python_module("ringfence_simulators.freeswitch", url, *rate, *caller, *cred)
         return Program("freeswitch", module)
+
+    def _push_credentials(self) -> Path:
+        """The user and password of posts, in a file for the simulated FreeSWITCH."""
+        path = self._secret("push-password").with_name("push-credentials")
+        write_private(path, f"{PUSH_USER}:{self._read('push-password')}\n")
+        return path
 
     def _vodia(self) -> dict[str, Any]:
         password = self._read("vodia-password")
@@ -123,7 +136,7 @@ class OtherSources:
 def other_sources(folder: Path) -> OtherSources:
     """The sources on their default ports, or on any free ports if those are in use."""
     folder = folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     vodia, lesnet, push = (free_port(wanted) for wanted in (8056, 8057, 8070))
     return OtherSources(folder, vodia, lesnet, push)
 

@@ -19,7 +19,11 @@ from ringfence_simulators.traffic import DESTINATIONS
 @click.option("--form", type=click.Choice(get_args(Form)), default="json", show_default=True)
 @click.option("--encode", type=click.Choice(get_args(Encode)), default="false", show_default=True)
 @click.option("--encode-values/--raw-values", default=True, show_default=True)
-@click.option("--cred", default="", help="user:password")
+@click.option(
+    "--cred-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with user:password; arguments can be seen by all users.",
+)
 @click.option("--digest", is_flag=True, help="Digest instead of Basic.")
 @click.option("--retries", type=click.IntRange(0, 20), default=0, show_default=True)
 @click.option("--delay", type=click.FloatRange(0), default=5.0, show_default=True, help="Seconds.")
@@ -35,13 +39,17 @@ def main(per_second: float, count: int, domain: str, extension: str, **given: ob
         urls=cast(tuple[str, ...], given["urls"]),
         encode=cast(Encode, given["encode"]),
         encode_values=bool(given["encode_values"]),
-        cred=str(given["cred"]),
+        cred=_first_line(cast(Path | None, given["cred_file"])),
         auth_scheme="digest" if given["digest"] else "basic",
         retries=cast(int, given["retries"]),
         delay=cast(float, given["delay"]),
         err_log_dir=cast(Path | None, given["err_log_dir"]),
     )
     asyncio.run(_post(settings, calls(count, domain, extension), per_second))
+
+
+def _first_line(file: Path | None) -> str:
+    return file.read_text(encoding="utf-8").strip() if file else ""
 
 
 def calls(count: int, domain: str, extension: str) -> Iterator[EndedChannel]:

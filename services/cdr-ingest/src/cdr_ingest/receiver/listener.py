@@ -5,6 +5,7 @@
 | 200 | the record is published and saved (a b leg: only saved) |
 | 400 | the body cannot be read and is now a dead letter; the answer has field, value, expected |
 | 401 | wrong user or password |
+| 403 | a server without a password: the post comes from a web page, or by a foreign host name |
 | 404 | no such server, or it does not post in this format |
 | 408, 413 | the body was too slow or too large; nothing of it was saved |
 | 415 | the body is compressed; nothing of it was read |
@@ -18,6 +19,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
@@ -181,6 +183,7 @@ class Receiver:
     def _authenticate(self, request: web.Request, server_id: str) -> None:
         guard = self._guards[server_id]
         if guard is None:
+            _refuse_web_page(request)
             return
         given = request.headers.get("Authorization", "")
         result = guard.check(given, request.method, request.raw_path)
@@ -230,6 +233,29 @@ def _refuse_compressed(request: web.Request) -> None:
     if coding not in ("", "identity"):
         problem = BadInput("Content-Encoding", coding[:40], "a body that is not compressed")
         raise PostRejected(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unreadable", problem)
+
+
+def _refuse_web_page(request: web.Request) -> None:
+    """Refuse what a browser on this machine sends for a web page.
+
+    Such a request has an Origin; or, if the page's name was pointed to this machine, a Host that is
+    not this machine's. A PBX sends neither.
+    """
+    for name, wrong, expected in (
+        ("Origin", "Origin" in request.headers, "none: a PBX sends the post, not a web page"),
+        ("Host", not _is_loopback(_host_name(request.host)), "127.0.0.1, ::1 or localhost"),
+    ):
+        if wrong:
+            problem = BadInput(name, request.headers.get(name, "")[:100], expected)
+            raise PostRejected(HTTPStatus.FORBIDDEN, "foreign", problem)
+
+
+def _host_name(host: str) -> str:
+    """The name or address of a Host header, without its port; blank for what is neither."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def guard_of(server_id: str, server: PushingServer, host: str) -> Guard | None:
