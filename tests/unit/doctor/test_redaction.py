@@ -94,6 +94,18 @@ def test_every_secret_of_the_servers_is_known(
     assert found == {"secret-A", "secret-C", "secret-D", dsn, "pa%40ss", "pa@ss"}
 
 
+def test_a_password_in_the_url_of_a_server_is_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in "ABCD":
+        monkeypatch.setenv(f"TEST_{name}", f"secret-{name}")
+    path = tmp_path / "servers.toml"
+    text = SERVERS.replace('url = "http://', 'url = "http://me:in-the-url@', 1)
+    assert text != SERVERS
+    path.write_text(text)
+    assert "in-the-url" in set(secrets_of(load_servers(path).servers))
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [

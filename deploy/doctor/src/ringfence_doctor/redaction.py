@@ -52,10 +52,12 @@ def secrets_of(servers: Mapping[str, AnyServer]) -> Iterator[str]:
                 continue  # a check reports it
             yield value
             yield from passwords_of(value)
+        for url in _urls(server):
+            yield from passwords_of(url)
 
 
 def passwords_of(url: str) -> Iterator[str]:
-    """The passwords in the URL of a database, as written and decoded; none in any other text."""
+    """The passwords in a URL, as written and decoded; none in any other text."""
     try:
         parts = urlsplit(url)
         written = parts.password or ""
@@ -64,6 +66,18 @@ def passwords_of(url: str) -> Iterator[str]:
     yield from filter(
         None, (written, unquote(written), dict(parse_qsl(parts.query)).get("password"))
     )
+
+
+def _urls(part: object) -> Iterator[str]:
+    """The URLs in an entry and in its parts: a password may be in each."""
+    if isinstance(part, str) and "://" in part:
+        yield part
+    elif isinstance(part, BaseModel):
+        for name in type(part).model_fields:
+            yield from _urls(getattr(part, name))
+    elif isinstance(part, tuple | list):
+        for each in part:
+            yield from _urls(each)
 
 
 def _references(part: object) -> Iterator[SecretRef]:
