@@ -46,7 +46,7 @@ async def test_unsigned_rows_are_confirmed_one_by_one_and_signing_is_proposed(
     pbx.pbx.place(outbound(caller_id_name='Sales "West"'))
     (check,) = await forged_rows(run, pbx)
     assert check["state"] == "ok"
-    assert check["said"].startswith("each new row is confirmed by a request of its own (0.")
+    assert check["said"].startswith("new rows are confirmed one by one, in ")
     assert "ringfence server sign-export pbx1" in check["do"]
     assert 'way = "database"' in check["do"]
 

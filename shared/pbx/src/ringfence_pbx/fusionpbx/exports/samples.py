@@ -15,7 +15,7 @@ MOST_ROWS = 50
 NO_CALL = "00000000-0000-4000-8000-000000000000"
 """The id of no call."""
 
-Columns = Mapping[str, str]
+ExportColumns = Mapping[str, str]
 
 
 class NarrowAnswer(NamedTuple):
@@ -26,7 +26,7 @@ class NarrowAnswer(NamedTuple):
     took_s: float
 
 
-async def newest_rows(session: FusionPbxSession, *, all_tenants: bool) -> list[Columns]:
+async def newest_rows(session: FusionPbxSession, *, all_tenants: bool) -> list[ExportColumns]:
     """The newest rows that can be split, by column; at most 50, from a week at most."""
     for span_s in SPANS_S:
         rows = await _rows_since(session, span_s, all_tenants=all_tenants)
@@ -37,10 +37,10 @@ async def newest_rows(session: FusionPbxSession, *, all_tenants: bool) -> list[C
 
 async def _rows_since(
     session: FusionPbxSession, span_s: int, *, all_tenants: bool
-) -> list[Columns]:
+) -> list[ExportColumns]:
     now = int(time.time())
     names: Sequence[str] = ()
-    rows: list[Columns] = []
+    rows: list[ExportColumns] = []
     async with aclosing(session.export(now - span_s, now, all_tenants=all_tenants)) as lines:
         async for line in lines:
             values = line.decode("utf-8", "replace").rstrip("\r\n").strip('"').split('","')
@@ -53,13 +53,13 @@ async def _rows_since(
     return rows
 
 
-def count_signed(rows: Sequence[Columns], secret: str) -> int:
+def count_signed(rows: Sequence[ExportColumns], secret: str) -> int:
     """How many of the rows have the signature of their values."""
     return sum(is_signed(row, secret) for row in rows)
 
 
 async def narrow_answer(
-    session: FusionPbxSession, row: Columns, *, all_tenants: bool
+    session: FusionPbxSession, row: ExportColumns, *, all_tenants: bool
 ) -> NarrowAnswer:
     """Export the one call of a row, and one that does not exist."""
     began = time.monotonic()
