@@ -31,14 +31,18 @@ EXIT_DIFFERS = 1
     help="Seconds that what is on its way between services gets to arrive.",
 )
 @click.option("--replay", is_flag=True, help="Also rebuild all balances from the topics (I7).")
+@click.option("--full", is_flag=True, help="Read the whole ledger, not from the checkpoints on.")
 @no_wait_option
 @click.option("--dsn", hidden=True)
 @output_options
-def verify(wait_s: float, replay: bool, no_wait: bool, dsn: str | None, as_json: bool) -> None:
-    """Check that the books and the funds holds are right (I1 to I4, I10, I11; I7) and print sums.
+def verify(
+    wait_s: float, replay: bool, full: bool, no_wait: bool, dsn: str | None, as_json: bool
+) -> None:
+    """Check the books, the funds holds and all copies (I1 to I4, I8, I10 to I12; I7); print sums.
 
-    Rating checks, beside its work; for a large ledger that takes minutes. Exit 1 when anything
-    differs, or could not be checked; each difference is a line. While rating or the API is down,
+    Rating checks, beside its work, from its last checkpoints on; the first time, and with --full,
+    a large ledger takes minutes. Exit 1 when anything differs, or could not be checked; each
+    difference is a line. While rating or the API is down,
     `ringfence database verify` does the same for who has the database.
 
     Example: ringfence verify --replay
@@ -46,7 +50,7 @@ def verify(wait_s: float, replay: bool, no_wait: bool, dsn: str | None, as_json:
     if dsn is not None:
         fail("--dsn: `ringfence database verify --dsn` checks a database; verify asks the API.")
     api = api_client()
-    job_id = request_job(api, "/verifications", {"wait_s": wait_s, "replay": replay})
+    job_id = request_job(api, "/verifications", {"wait_s": wait_s, "replay": replay, "full": full})
     if no_wait:
         show_requested(job_id, as_json=as_json)
         return

@@ -43,15 +43,18 @@ CallPrefix = Annotated[str, Field(max_length=50), AfterValidator(_call)]
 class VerificationBody(Body):
     """What is verified: the books and the funds holds; with `replay` the topics too.
 
-    What is on its way between services gets `wait_s` seconds to arrive.
+    What is on its way between services gets `wait_s` seconds to arrive. The ledger is read from the
+    last checkpoints on, with `full` from its beginning.
     """
 
     wait_s: WaitS = 10.0
     replay: bool = False
+    full: bool = False
 
     def arguments(self) -> dict[str, str]:
         """The arguments of the job."""
-        return {"wait_s": str(self.wait_s), "replay": "yes" if self.replay else "no"}
+        replay, full = ("yes" if each else "no" for each in (self.replay, self.full))
+        return {"wait_s": str(self.wait_s), "replay": replay, "full": full}
 
 
 class RerateBody(Body):

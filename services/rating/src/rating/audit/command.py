@@ -36,8 +36,9 @@ from ringfence_contracts.money import format_micro
     help="Seconds that what is on its way between services gets to arrive.",
 )
 @click.option("--replay", is_flag=True, help="Also rebuild all balances from the topics (I7).")
+@click.option("--full", is_flag=True, help="Read the whole ledger, not from the checkpoints on.")
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON, for machines.")
-def verify(dsn: str | None, wait_s: float, replay: bool, json_wanted: bool) -> None:
+def verify(dsn: str | None, wait_s: float, replay: bool, full: bool, json_wanted: bool) -> None:
     """Do what `ringfence verify` does without the services.
 
     It reads the database itself, and with --replay Kafka, so it works while the API or rating is
@@ -53,6 +54,7 @@ def verify(dsn: str | None, wait_s: float, replay: bool, json_wanted: bool) -> N
                 dsn or database_dsn(),
                 bootstrap,
                 wait_s,
+                full,
                 lambda what, *_: status.update(f"checking {what}…"),
             )
         )
@@ -65,10 +67,12 @@ def verify(dsn: str | None, wait_s: float, replay: bool, json_wanted: bool) -> N
 
 
 async def _verify(
-    dsn: str, bootstrap: Bootstrap | None, wait_s: float, on_progress: OnProgress
+    dsn: str, bootstrap: Bootstrap | None, wait_s: float, full: bool, on_progress: OnProgress
 ) -> tuple[list[Check], list[Sums]]:
     async with await open_pool(dsn, service="rating", size=2) as pool:
-        checks, sums = await run_checks(AuditStore(pool), wait_s=wait_s, on_progress=on_progress)
+        checks, sums = await run_checks(
+            AuditStore(pool), wait_s=wait_s, on_progress=on_progress, full=full
+        )
         if bootstrap is not None:
             async with pool.acquire() as connection:
                 checks.append(

@@ -1,18 +1,17 @@
-"""Recomputes the invariants I1 to I4, I10 to I12 from the tables."""
+"""Recomputes the invariants I1 to I4, I8, I10 to I12 from the tables."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from functools import lru_cache
 from typing import NamedTuple
 
-import orjson
-
 from rating.anti_entropy.check import check_copies
+from rating.audit.checkpoints.costs import cost_of
+from rating.audit.checkpoints.ledger_check import LedgerCheck, LedgerFindings, check_unchanged
+from rating.audit.checkpoints.store import CheckpointStore
 from rating.audit.finding import Check, OnProgress
 from rating.audit.holds import check_holds
 from rating.audit.payments import check_payments
 from rating.audit.store import AuditStore, ChargeRow
-from rating.pricing.price import CallFees, PriceTerms, parse_increment
 
 _COMPUTED_AT_ONCE = 200
 """Charges that are computed again before other work of the process has its turn."""
@@ -30,25 +29,58 @@ class Sums(NamedTuple):
 
 
 async def verify(
-    store: AuditStore, *, wait_s: float, on_progress: OnProgress
+    store: AuditStore, *, wait_s: float, on_progress: OnProgress, full: bool = False
 ) -> tuple[list[Check], list[Sums]]:
     """Run all checks. Data in flight between services gets `wait_s` seconds to arrive.
 
-    Rating may go on in the same process: nothing here computes for longer than some milliseconds.
+    The ledger is read from its checkpoints on, with `full` from its beginning. Rating may go on in
+    the same process: nothing here computes for longer than some milliseconds.
     """
-    checks = []
+    checkpoints = CheckpointStore(store.pool)
+    if full:
+        balances, costs, single, sums = await _check_all(store, on_progress)
+    else:
+        ledger = await LedgerCheck(checkpoints, on_progress=on_progress).run()
+        balances, costs, single = ledger.balances, ledger.costs, ledger.single
+        sums = _sums_of(ledger)
+    on_progress("calls", None, None)
+    checks = [balances, costs, await _check_places(store, wait_s), single]
+    checks.append(await check_unchanged(checkpoints, on_progress=on_progress, full=full))
     for name, check in (
-        ("balances", _check_balances),
-        ("costs", lambda s: _check_costs(s, on_progress)),
-        ("calls", lambda s: _check_places(s, wait_s)),
-        ("charges", _check_single),
-        ("payments", lambda s: check_payments(s, wait_s)),
-        ("funds holds", lambda s: check_holds(s, wait_s)),
-        ("copies", lambda s: check_copies(s, wait_s)),
+        ("payments", check_payments),
+        ("funds holds", check_holds),
+        ("copies", check_copies),
     ):
         on_progress(name, None, None)
-        checks.append(await check(store))
-    return checks, [Sums(*row) for row in await store.sums()]
+        checks.append(await check(store, wait_s))
+    return checks, sums
+
+
+async def _check_all(
+    store: AuditStore, on_progress: OnProgress
+) -> tuple[Check, Check, Check, list[Sums]]:
+    """I1, I2 and I4 and the sums by the whole ledger, without checkpoints."""
+    on_progress("balances", None, None)
+    balances = await _check_balances(store)
+    costs = await _check_costs(store, on_progress)
+    on_progress("charges", None, None)
+    return balances, costs, await _check_single(store), [Sums(*r) for r in await store.sums()]
+
+
+def _sums_of(ledger: LedgerFindings) -> list[Sums]:
+    by_currency: dict[str, Sums] = {}
+    for account in sorted(ledger.accounts, key=lambda each: each.currency):
+        before = by_currency.get(account.currency, Sums(account.currency, 0, 0, 0, 0, 0))
+        sums = account.sums
+        by_currency[account.currency] = Sums(
+            account.currency,
+            before.accounts + 1,
+            before.entries + sums.entries,
+            before.charges_micro + sums.charged_micro - sums.reversed_micro,
+            before.paid_micro + sums.paid_micro,
+            before.balance_micro + sums.total_micro,
+        )
+    return list(by_currency.values())
 
 
 async def _check_balances(store: AuditStore) -> Check:
@@ -72,7 +104,7 @@ async def _check_costs(store: AuditStore, on_progress: OnProgress) -> Check:
         if count % _COMPUTED_AT_ONCE == 0:
             on_progress("costs", count, max(count, total))
             await asyncio.sleep(0)
-        cost_micro = cost_of(row)
+        cost_micro = cost_of(row.explanation)
         count += 1
         charged -= row.amount_micro
         recomputed += cost_micro
@@ -94,23 +126,6 @@ async def _charges(store: AuditStore) -> AsyncIterator[ChargeRow]:
     async for page in store.charges():
         for row in page:
             yield row
-
-
-def cost_of(row: ChargeRow) -> int:
-    """The cost that a charge's explanation results in, in micro-units."""
-    details = orjson.loads(row.explanation)
-    why = details["explanation"]
-    fees = CallFees.of_explanation(why)
-    terms = _terms(why["rate_per_min"], why["increment"], why["markup_percent"], fees)
-    return terms.charge(details["billsec"], details["free_s"]).cost_micro
-
-
-@lru_cache(maxsize=100_000)
-def _terms(rate_per_min: str, increment: str, markup_percent: str, fees: CallFees) -> PriceTerms:
-    initial_s, increment_s = parse_increment(increment)
-    return PriceTerms.outbound(
-        rate_per_min, initial_s, increment_s, markup_percent=markup_percent, fees=fees
-    )
 
 
 async def _check_places(store: AuditStore, wait_s: float) -> Check:

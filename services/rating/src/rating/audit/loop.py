@@ -8,6 +8,8 @@ import structlog
 from prometheus_client import Gauge
 
 from rating.anti_entropy.check import copy_key
+from rating.audit.checkpoints.ledger_check import AUDIT_BUDGET, LedgerCheck, check_unchanged
+from rating.audit.checkpoints.store import CheckpointStore
 from rating.audit.finding import lasting_rows
 from rating.audit.holds import hold_key
 from rating.audit.payments import payment_key
@@ -36,9 +38,9 @@ log = structlog.get_logger()
 class Audit:
     """The loop; one of several replicas counts at a time.
 
-    A count reads the whole ledger, so it waits while `behind` says that the worker has a backlog.
-    The first one waits `poll_s` seconds, in which a worker that has just started learns its
-    backlog.
+    A count joins all accepted calls with the ledger, so it waits while `behind` says that the
+    worker has a backlog. The first one waits `poll_s` seconds, in which a worker that has just
+    started learns its backlog.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Audit:
         found = await self._store.drifting(IN_FLIGHT_S)
         if found is None:
             return None
+        found |= await self._in_ledger()
         found |= await self._between_services(stop)
         if stop.is_set():
             return None
@@ -93,6 +96,17 @@ class Audit:
                 log.error("the books drift", invariant=invariant, rows=rows)
         AUDITED.set_to_current_time()
         return found
+
+    async def _in_ledger(self) -> dict[str, int]:
+        """The number of differences in the ledger; moves its checkpoints on."""
+        store = CheckpointStore(self._store.pool)
+        ledger = await LedgerCheck(store, on_progress=self._turned, budget=AUDIT_BUDGET).run()
+        unchanged = await check_unchanged(store, on_progress=self._turned)
+        checks = (ledger.balances, ledger.costs, ledger.single, unchanged)
+        return {check.name: check.found for check in checks}
+
+    def _turned(self, *_: object) -> None:
+        self._progress.turned()
 
     async def _between_services(self, stop: asyncio.Event) -> dict[str, int]:
         """The number of lasting differences between services."""

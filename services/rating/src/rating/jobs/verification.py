@@ -1,4 +1,4 @@
-"""The job `verify` {wait_s?, replay?}: checks the invariants and sums up the ledger."""
+"""The job `verify` {wait_s?, replay?, full?}: checks the invariants and sums up the ledger."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ _WAIT_S = 10.0
 
 
 class Verification:
-    """The handler; it only reads."""
+    """The handler; it writes nothing but the checkpoints of its checks."""
 
     def __init__(self, pool: Pool, bootstrap: Bootstrap) -> None:
         self._pool = pool
@@ -28,7 +28,10 @@ class Verification:
         """Verify; the report in the shape of `rating.audit.report`."""
         wait_s, replay = seconds(job, "wait_s", _WAIT_S), yes(job, "replay")
         checks, sums = await verify(
-            AuditStore(self._pool), wait_s=wait_s, on_progress=report_progress
+            AuditStore(self._pool),
+            wait_s=wait_s,
+            on_progress=report_progress,
+            full=yes(job, "full"),
         )
         if replay:
             async with self._pool.acquire() as connection:

@@ -1,0 +1,1 @@
+"""Verification of the ledger from checkpoints (docs/adr/0042)."""
