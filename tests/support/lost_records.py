@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import asyncpg
+import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
@@ -33,6 +34,17 @@ async def stopped(town: StackHarness, *services: str) -> AsyncIterator[None]:
             await supervisor.start(stopped_program)
         for name in services:
             await until(partial(town.stack.health, name), timeout_s=60, what=f"{name} is up")
+        if "accounts" in services:
+            await until(partial(_api_answers, town), timeout_s=60, what="the API answers")
+
+
+async def _api_answers(town: StackHarness) -> bool:
+    """Whether the API is served: the service's health is, before that."""
+    try:
+        await town.door.ask("/mode")
+    except httpx.TransportError:
+        return False
+    return True
 
 
 async def relayed(town: StackHarness, *schemas: str) -> None:
