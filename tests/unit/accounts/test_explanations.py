@@ -128,6 +128,18 @@ def test_every_reason_of_an_unrated_call_has_a_remedy(reason: str) -> None:
     assert found["what to do"] == f"{REMEDIES[reason]}; then: ringfence unrated replay {CALL}"
 
 
+@pytest.mark.parametrize(
+    ("reason", "to_do"),
+    [
+        ("row-not-confirmed", "the PBX holds no such call"),
+        ("row-unreadable", "correct the name or number of the extension"),
+    ],
+)
+def test_a_row_that_its_pbx_does_not_confirm_has_a_remedy(reason: str, to_do: str) -> None:
+    found = by_label(of_call(history(unrated=unrated(reason))))
+    assert found["what to do"].startswith(to_do)
+
+
 def test_there_is_no_remedy_without_a_reason() -> None:
     assert set(REMEDIES) == set(REASONS)
 

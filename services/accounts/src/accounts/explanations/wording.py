@@ -31,6 +31,13 @@ REMEDIES: Mapping[str, str] = {
 }
 """What an operator does about an unrated call, by its reason."""
 
+ROW_REMEDIES: Mapping[str, str] = {
+    "row-not-confirmed": "the PBX holds no such call: look for the row in the names of extensions,"
+    " and drop it (ringfence unrated drop)",
+    "row-unreadable": "correct the name or number of the extension on the PBX",
+}
+"""What an operator does about a row that its PBX does not confirm."""
+
 _RULES: Mapping[str, str] = {
     "before-bill-from": "it ended before its product's bill-from instant",
     "filter-hidden": "a filter of its package hides it",
@@ -193,7 +200,8 @@ def _unrated(row: StoredRow) -> Iterator[LabelledText]:
     yield _instant("started", row["started_at"])
     yield LabelledText("talked", f"{row['billsec']} s")
     yield _instant("waits since", row["queued_at"])
-    to_do = REMEDIES.get(row["reason"], "correct what the reason names")
+    remedies = {**REMEDIES, **ROW_REMEDIES}
+    to_do = remedies.get(row["reason"], "correct what the reason names")
     text = f"{to_do}; then: ringfence unrated replay {row['call_id']}"
     yield LabelledText("what to do", text)
 
