@@ -14,7 +14,7 @@ VERSION_FILE := shared/runtime/src/ringfence/version.py
 SOURCES := $(addsuffix /src,$(MEMBERS)) deploy/dashboards/src
 INSTALLED := .venv/.installed
 
-.PHONY: help install compiled lint format test test-fast coverage test-deploy run demo bench images dashboards clean lock version
+.PHONY: help install compiled lint format test test-fast coverage test-deploy run demo bench bench-large images dashboards clean lock version
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ demo: compiled ## Play one client's story, from the first call to the top-up
 
 bench: compiled ## Measure speed on this machine, and write tests/bench/RESULTS.md
 	$(BIN)/python tests/bench $(ARGS)
+
+bench-large: compiled ## Measure verification and disk with 20 million entries (ARGS="--entries 1000000": fewer)
+	$(BIN)/python tests/bench/large.py $(ARGS)
 
 IMAGES := cdr-ingest rating balance-watch suspender notifier accounts tools simulators
 ENGINE ?= $(shell command -v podman || command -v docker)
