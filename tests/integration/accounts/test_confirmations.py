@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from accounts.confirmations import TOPICS, Confirmations
 from accounts.service import run
 from accounts.settings import Settings
-from ringfence.kafka.publisher import Publisher, make_producer
+from ringfence.kafka.publisher import Publisher
 from ringfence.observe.health import Health
 from ringfence_contracts.events.service import (
     ServiceRestored,
@@ -234,11 +234,11 @@ async def test_the_running_service_publishes_requests_and_confirmations(
     )
     health, stop = Health(), asyncio.Event()
     service = asyncio.create_task(run(settings, health, stop))
-    producer = make_producer(kafka_bootstrap)
+    publisher = Publisher(kafka_bootstrap, source="suspender")
     reader = AIOKafkaConsumer(
         ACCOUNT, bootstrap_servers=kafka_bootstrap, auto_offset_reset="earliest", group_id=None
     )
-    await producer.start()
+    await publisher.start()
     await reader.start()
     try:
         async with AsyncClient(
@@ -253,12 +253,12 @@ async def test_the_running_service_publishes_requests_and_confirmations(
         confirmed = Outgoing(
             SERVICE_SUSPENDED, account_id, event.to_json(), uuid4(), NOW, "suspender"
         )
-        await Publisher(producer, source="suspender").publish([confirmed])
+        await publisher.publish([confirmed])
         events = await asyncio.wait_for(_values(reader, account_id, 3), 60)
     finally:
         stop.set()
         await service
-        await producer.stop()
+        await publisher.stop()
         await reader.stop()
     assert [b'"voip_suspended":"Yes"' in value for value in events] == [False, False, True]
     assert [topic.name for topic in TOPICS] == [

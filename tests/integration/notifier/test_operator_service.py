@@ -16,7 +16,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from ringfence.kafka.publisher import Publisher, make_producer
+from ringfence.kafka.publisher import open_publisher
 from ringfence_contracts.events.account import AccountChanged
 from ringfence_contracts.events.alarm import Alarm
 from ringfence_contracts.events.balance import BalanceLow
@@ -75,10 +75,8 @@ async def notifier(settings: dict[str, str]) -> AsyncIterator[asyncio.subprocess
 
 
 async def publish(bootstrap: str, *events: tuple[Topic, EventData]) -> None:
-    producer = make_producer(bootstrap)
-    await producer.start()
-    try:
-        await Publisher(producer, source="test").publish(
+    async with open_publisher(bootstrap, source="test") as publisher:
+        await publisher.publish(
             [
                 Outgoing(
                     topic=topic, key=getattr(data, topic.keyed_by), value=data.to_json(),
@@ -87,8 +85,6 @@ async def publish(bootstrap: str, *events: tuple[Topic, EventData]) -> None:
                 for topic, data in events
             ]
         )  # fmt: skip
-    finally:
-        await producer.stop()
 
 
 def crossing(account_id: str, crossing: int = 1) -> tuple[AccountChanged, BalanceLow]:

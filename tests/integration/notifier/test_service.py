@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from ringfence.kafka.publisher import Publisher, make_producer
+from ringfence.kafka.publisher import open_publisher
 from ringfence_contracts.events.account import AccountChanged
 from ringfence_contracts.events.alarm import Alarm
 from ringfence_contracts.events.balance import BalanceLow
@@ -70,10 +70,8 @@ async def notifier(
 
 
 async def publish(kafka_bootstrap: str, *events: tuple[Topic, EventData, UUID]) -> None:
-    producer = make_producer(kafka_bootstrap)
-    await producer.start()
-    try:
-        await Publisher(producer, source="test").publish(
+    async with open_publisher(kafka_bootstrap, source="test") as publisher:
+        await publisher.publish(
             [
                 Outgoing(
                     topic=topic,
@@ -87,8 +85,6 @@ async def publish(kafka_bootstrap: str, *events: tuple[Topic, EventData, UUID]) 
                 for topic, data, event_id in events
             ]
         )
-    finally:
-        await producer.stop()
 
 
 async def notices(kafka_bootstrap: str, topic: Topic, account_id: str) -> list[dict[str, object]]:
