@@ -101,7 +101,7 @@ async def test_sealed_entries_are_read_again_in_turn(
     await run(bench)
     await bench.sql("update rating.ledger set explanation = explanation || ' '" + OF + "210")
     runs = [await found(bench) for _ in range(3)]
-    assert [len(each) for each in runs].count(1) >= 2, "found, and reported until it is mended"
+    assert [len(each) for each in runs].count(1) >= 2, "found, and reported until it is repaired"
     assert await found(bench, full=True) == runs[-1]
 
 

@@ -45,7 +45,7 @@ def documented() -> dict[str, tuple[str, str]]:
     """The tables of the document: what becomes of their rows, and why or when."""
     rows = _ROW.findall(DOCUMENT.read_text(encoding="utf-8"))
     assert len({table for table, _, _ in rows}) == len(rows), "a table has two rows"
-    return {table: (fate, why) for table, fate, why in rows}
+    return {table: (outcome, why) for table, outcome, why in rows}
 
 
 async def test_every_table_is_documented(database: str) -> None:
@@ -62,8 +62,8 @@ async def test_every_table_is_documented(database: str) -> None:
 def test_what_is_pruned_by_the_horizon_is_what_the_document_says() -> None:
     by_horizon = {
         table
-        for table, (fate, why) in documented().items()
-        if fate == "pruned" and "RINGFENCE_KEPT_DAYS" in why
+        for table, (outcome, why) in documented().items()
+        if outcome == "pruned" and "RINGFENCE_KEPT_DAYS" in why
     }
     assert by_horizon == {rule.table for rules in RULES.values() for rule in rules}
     default = CommonSettings.model_fields["kept_days"].default
