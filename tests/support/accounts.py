@@ -10,9 +10,9 @@ import asyncpg
 import httpx
 import orjson
 
+from accounts.access.tokens import parse_tokens
 from accounts.api.app import create_app
 from accounts.api.server import ApiServer
-from accounts.access.tokens import parse_tokens
 from accounts.installation.servers import ServerDirectory
 from accounts.store import AccountStore
 from ringfence.clock import Clock, SystemClock

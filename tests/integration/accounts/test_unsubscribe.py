@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
+from accounts.access.tokens import parse_tokens
 from accounts.api.app import create_app
 from accounts.api.server import ApiServer
-from accounts.access.tokens import parse_tokens
 from accounts.notices.unsubscribe import WithUnsubscribe
 from accounts.store import AccountStore
 from ringfence.clock import SystemClock

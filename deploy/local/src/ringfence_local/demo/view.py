@@ -139,8 +139,8 @@ def _others(counts: dict[str, int], shown: Sequence[WatchedClient]) -> str:
     noun = "more client" if total == 1 else "more clients"
     if list(kinds) == ["ok"]:
         return f"… {total:,} {noun}, {'all ok' if total > 1 else 'ok'}"
-    said = ", ".join(f"{count:,} {_REST.get(kind, kind)}" for kind, count in kinds.items())
-    return f"… {total:,} {noun}: {said}"
+    listed = ", ".join(f"{count:,} {_REST.get(kind, kind)}" for kind, count in kinds.items())
+    return f"… {total:,} {noun}: {listed}"
 
 
 def _footer(addresses: Sequence[str], width: int) -> list[Text]:

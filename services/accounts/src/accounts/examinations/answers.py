@@ -2,20 +2,20 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class ExaminationCheck(BaseModel):
     """One check: of what, what was found, and what to do unless it is ok.
 
-    `subject` is a server, a tenant, Kafka, PostgreSQL or SMTP. `said` describes the state.
+    `subject` is a server, a tenant, Kafka, PostgreSQL or SMTP. `message` describes the state.
     """
 
     model_config = ConfigDict(extra="allow")
     subject: str
     check: str
     state: Literal["ok", "warn", "fail"]
-    said: str
+    message: str = Field(alias="said")
     do: str
 
 

@@ -38,7 +38,7 @@ class InvariantCheck(_Result):
     remarks: list[str]
 
 
-class LedgerSums(_Result):
+class CurrencySums(_Result):
     """The ledger's sums of one currency, in micro-units."""
 
     currency: str
@@ -54,7 +54,7 @@ class VerificationResult(_Result):
 
     holds: bool
     checks: list[InvariantCheck]
-    sums: list[LedgerSums]
+    sums: list[CurrencySums]
 
 
 class RerateAccount(_Result):

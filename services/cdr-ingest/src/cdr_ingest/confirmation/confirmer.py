@@ -114,7 +114,7 @@ class RowConfirmer:
             if not a.records
         ]
         await self._store.save(waiting)
-        _keep(self._done, [row.row_id for row in waiting], _REMEMBERED)
+        _remember(self._done, [row.row_id for row in waiting], _REMEMBERED)
         for key, each in asked.items():
             if each.records:  # ingested after this: the row is done when they are
                 self._results[key] = [record_id(record) for record in each.records]
@@ -169,7 +169,7 @@ class RowConfirmer:
         known = await self._ingester.known_ids([each for found in ids.values() for each in found])
         open_ids = [i for i, found in ids.items() if not found or not known.issuperset(found)]
         waiting = await self._store.known_ids(open_ids) if open_ids else set()
-        _keep(self._done, (rows.keys() - set(open_ids)) | waiting, _REMEMBERED)
+        _remember(self._done, (rows.keys() - set(open_ids)) | waiting, _REMEMBERED)
         return {i: rows[i] for i in open_ids if i not in waiting}
 
     async def _ask(self, row: UnprovenRow) -> _Asked:
@@ -192,7 +192,7 @@ class RowConfirmer:
     async def _ask_for(self, uuid: str, row: UnprovenRow) -> _Asked:
         one = await self._one_call(uuid)
         if one is None:
-            _keep(self._not_held, [uuid], _REMEMBERED)
+            _remember(self._not_held, [uuid], _REMEMBERED)
             return _Asked(detail=self._not_held_words(uuid))
         if one.record is not None and one.dialled:
             confirmed = await self._one_call(uuid, dialled=one.dialled)
@@ -212,7 +212,7 @@ class RowConfirmer:
         except TRANSIENT_ERRORS as error:
             raise SourceReadError(error) from error
         if found is not None:
-            _keep(self._known, [uuid], _KNOWN_CALLS)
+            _remember(self._known, [uuid], _KNOWN_CALLS)
         return found
 
     def _not_held_words(self, uuid: str) -> str:
@@ -259,7 +259,7 @@ async def _gathered(asking: Sequence[Coroutine[Any, Any, _Asked]]) -> list[_Aske
     return [task.result() for task in tasks]
 
 
-def _keep(kept: "OrderedDict[_Kept, None]", new: Collection[_Kept], most: int) -> None:
+def _remember(kept: "OrderedDict[_Kept, None]", new: Collection[_Kept], most: int) -> None:
     for key in new:
         kept[key] = None
         kept.move_to_end(key)

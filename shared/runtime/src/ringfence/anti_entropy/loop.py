@@ -262,7 +262,7 @@ class AntiEntropy:
         }
         arrived = [n.key for n in noted if n.key not in still]
         if arrived:
-            await transaction.forget(pair, arrived)
+            await transaction.delete_notes(pair, arrived)
         due = self._due(pair, noted, still, now)
         if due and await self._broker.has_read(check.reader, self._ends[pair][1]):
             copies = [still[n.key] for n in due]

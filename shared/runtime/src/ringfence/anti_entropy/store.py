@@ -123,7 +123,7 @@ class ComparisonTransaction:
             now,
         )
 
-    async def forget(self, pair: str, keys: Sequence[str]) -> None:
+    async def delete_notes(self, pair: str, keys: Sequence[str]) -> None:
         """Delete what has arrived."""
         await self.connection.execute(
             f"delete from {self._schema}.missing_copy where pair = $1 and key = any($2)",  # noqa: S608
