@@ -41,8 +41,10 @@ _SAME_LENGTH = (
     re.compile(r"^ [0-9a-f-]{12}(?= )", re.MULTILINE),  # an id, broken into lines in a table
     re.compile(r"(?<===)\d{19}(?===)"),  # the border of a mail's parts
     re.compile(r"(?<=refund of )[0-9a-f]{8}"),
+    re.compile(r"(?<=(?:revoked|rotated|created)  )[0-9a-f]{8}(?=  )"),  # a token's id
 )
 _MEASURED = (
+    (re.compile(r"\brf_[\w-]{43}"), "rf_#"),  # a new token
     (re.compile(r"(?<=UTC, )\d+ min ago"), "# s ago"),  # of a call, on a slow machine
     (re.compile(r"\b\d+(?:\.\d+)? (ms|s|min|h) ago"), r"# \1 ago"),
     (re.compile(r"\(0\.\d\d(\s+)s\)"), r"(#\1s)"),  # of a request to a PBX

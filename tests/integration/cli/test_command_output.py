@@ -416,9 +416,27 @@ async def check(day: Day) -> None:
     await day.run("jobs", "show", "nothing")
     await day.run("jobs", "list", "--limit", "3")
     await day.run("client", "list", RINGFENCE_TOKEN="wrong", RINGFENCE_API=day.stack.api_url)
+    await hand_out_tokens(day)
     await set_aside(day)
     await back_up(day)
     await sign_the_export(day)
+
+
+async def hand_out_tokens(day: Day) -> None:
+    """Tokens are created, used beyond their scopes, replaced and ended."""
+    await day.run("token", "list")
+    await day.run("token", "create", "desk", "--scope", "read", "--server", "pbx1")
+    scopes = ("--scope", "read", "--scope", "operate", "--server", "pbx1")
+    await day.run("token", "create", "desk", *scopes, "--until", "2999-01-31", "--utc")
+    made = await day.json("token", "create", "shop", "--scope", "read")
+    api = day.stack.api_url
+    await day.run("topup", "1001", "5", RINGFENCE_TOKEN=made["secret"], RINGFENCE_API=api)
+    await day.run("token", "list")
+    await day.run("token", "rotate", made["token_id"])
+    await day.run("token", "revoke", made["token_id"])
+    await day.run("token", "revoke", "none")
+    await day.run("token", "list", "--all")
+    await day.run("token", "history")
 
 
 async def set_aside(day: Day) -> None:
