@@ -29,7 +29,12 @@ _PARAMETERS: Mapping[str, Sequence[str]] = {
 }
 """API field → parameters of commands that have its value under another name."""
 
-_NOUNS = {"dead_id": "dead record", "notice_id": "mail", "request_id": "command", "token_id": "token"}
+_NOUNS = {
+    "dead_id": "dead record",
+    "notice_id": "mail",
+    "request_id": "command",
+    "token_id": "token",
+}
 _LISTED_BY = {
     "dead_id": "`ringfence dead list --state all` lists those that exist",
     "client": "`ringfence client list --search TEXT` looks for one,"
