@@ -231,6 +231,7 @@ def auditing(ledger: LedgerWithTopics, *, behind: Callable[[], bool] = lambda: F
         progress=Progress("audit"),
         behind=behind,
         poll_s=0.01,
+        lasting_s=0,
     )
 
 
@@ -257,8 +258,9 @@ async def test_nothing_is_counted_while_there_is_a_backlog(ledger: LedgerWithTop
 
 async def test_drift_is_a_metric_and_one_replica_counts_at_a_time(ledger: LedgerWithTopics) -> None:
     audit = auditing(ledger)
-    names = ("I1", "I2", "I3", "I4", "I8", "I10", "I11", "I12")
-    assert await audit.audit_once() == dict.fromkeys(names, 0)
+    names = ("I1", "I2", "I3", "I4", "I8", "I10", "I11")
+    counted = await audit.audit_once() or {}
+    assert {name: counted[name] for name in names} == dict.fromkeys(names, 0)
     await ledger.bench.sql("update rating.account set balance_micro = 7")
     await audit.audit_once()
     assert drift_of_i1() == 2
