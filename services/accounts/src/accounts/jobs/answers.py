@@ -38,7 +38,7 @@ class InvariantCheck(_Result):
     remarks: list[str]
 
 
-class CurrencySums(_Result):
+class VerifiedSums(_Result):
     """The ledger's sums of one currency, in micro-units."""
 
     currency: str
@@ -54,7 +54,7 @@ class VerificationResult(_Result):
 
     holds: bool
     checks: list[InvariantCheck]
-    sums: list[CurrencySums]
+    sums: list[VerifiedSums]
 
 
 class RerateAccount(_Result):
