@@ -21,7 +21,6 @@ STILL_TWICE: set[str] = {
     "Kind",
     "Link",
     "Profile",
-    "Reader",
     "Row",
     "Server",
     "Servers",

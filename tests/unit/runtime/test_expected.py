@@ -1,7 +1,7 @@
 """What was expected instead of an invalid value: in our words, for every error of pydantic."""
 
 import re
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -29,7 +29,7 @@ LIBRARY = re.compile(r"[Ii]nput should|should match|valid (string|list)|Value er
         (dict[str, int], 5, "a JSON object"),
     ],
 )
-def test_an_invalid_value_is_answered_in_words(kind: object, value: object, words: str) -> None:
+def test_an_invalid_value_is_answered_in_words(kind: Any, value: object, words: str) -> None:
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(kind).validate_python(value)
     problem = refused.value.errors()[0]
