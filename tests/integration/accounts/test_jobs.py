@@ -53,9 +53,9 @@ async def refused(api: RunningApi, path: str, body: object, status: int = 422) -
 @pytest.mark.parametrize(
     ("path", "body", "command", "arguments"),
     [
-        ("verifications", None, "verify", {"wait_s": "10.0", "replay": "no"}),
+        ("verifications", None, "verify", {"wait_s": "10.0", "replay": "no", "full": "no"}),
         ("verifications", {"wait_s": 0, "replay": True}, "verify",
-         {"wait_s": "0.0", "replay": "yes"}),
+         {"wait_s": "0.0", "replay": "yes", "full": "no"}),
         ("reratings", ORDER, "rerate.dry_run", {**ORDER, "version": "2"}),
         ("reratings", {**ORDER, "account": "anna", "apply": True}, "rerate.apply",
          {**ORDER, "version": "2", "account": "anna"}),
