@@ -95,3 +95,26 @@ async def test_waiting_ends_when_stop_is_set() -> None:
     assert await wait_or_stop(stop, 0.01) is False
     stop.set()
     assert await wait_or_stop(stop, HOUR_S) is True
+
+
+async def test_a_loop_is_not_stalled_by_its_own_pause() -> None:
+    """Its health endpoint would have the process ended in every pause."""
+    now = 0.0
+    progress = Progress("test", monotonic=lambda: now)
+    stop, turns = asyncio.Event(), 0
+
+    async def step() -> None:
+        nonlocal turns
+        turns += 1
+
+    running = asyncio.create_task(
+        run_loop(stop, step, "test waits", progress=progress, every_s=HOUR_S)
+    )
+    while not turns:
+        await asyncio.sleep(0)
+    now = HOUR_S + 1
+    assert progress.problem() is None
+    now = 2 * HOUR_S
+    assert progress.problem() == "test: no turn for 7200 s"
+    stop.set()
+    await running

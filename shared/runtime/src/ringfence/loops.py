@@ -41,6 +41,7 @@ async def run_loop(
     reason and the step is repeated after the pause, which doubles with each failure in a row up to
     `longest_pause_s`, if that is given. Any other exception of the step is raised.
     """
+    progress.pauses(max(every_s, longest_pause_s or 0.0))
     pause_s = every_s
     while not stop.is_set():
         processed = 0

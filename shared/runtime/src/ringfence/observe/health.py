@@ -40,6 +40,10 @@ class Progress:
     def __post_init__(self) -> None:
         self.last_turn = self.last_moved = self.monotonic()
 
+    def pauses(self, seconds: float) -> None:
+        """The loop pauses for so long between turns: only a longer silence is a stall."""
+        self.stall_s = max(self.stall_s, seconds + STALL_S)
+
     def turned(self, *, read: int = 0, lag: int = 0) -> None:
         """Record a turn: `read` records were read, and `lag` records are left."""
         self.last_turn = self.monotonic()
