@@ -101,17 +101,15 @@ async def test_a_loop_is_not_stalled_by_its_own_pause() -> None:
     """Its health endpoint would have the process ended in every pause."""
     now = 0.0
     progress = Progress("test", monotonic=lambda: now)
-    stop, turns = asyncio.Event(), 0
+    stop, turned = asyncio.Event(), asyncio.Event()
 
     async def step() -> None:
-        nonlocal turns
-        turns += 1
+        turned.set()
 
     running = asyncio.create_task(
         run_loop(stop, step, "test waits", progress=progress, every_s=HOUR_S)
     )
-    while not turns:
-        await asyncio.sleep(0)
+    await turned.wait()
     now = HOUR_S + 1
     assert progress.problem() is None
     now = 2 * HOUR_S
