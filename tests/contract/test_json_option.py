@@ -11,6 +11,7 @@ EXCEPTIONS = {
     ("init",): "asks questions and writes files",
     ("lesnet", "profile"): "prints a file to be copied",
     ("run",): "runs until Ctrl-C, with a live view",
+    ("server", "sign-export"): "asks, enters settings and writes files",
     ("up",): "runs until Ctrl-C; --systemd prints files to be copied",
 }
 """Commands without `--json`, each with the reason."""

@@ -154,7 +154,7 @@ async def test_a_crafted_cursor_is_refused_in_words(filled: RunningApi) -> None:
     asked = 0
     for path, methods in described["paths"].items():
         names = {p["name"] for p in methods.get("get", {}).get("parameters", [])}
-        if "cursor" not in names:
+        if "cursor" not in names or "{server_id}" in path:  # no server exists here
             continue
         real = re.sub(r"\{\w+\}", "anna", path.replace("{tariff_id}", "retail"))
         for cursor in CURSORS:

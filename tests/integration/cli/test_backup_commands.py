@@ -39,13 +39,14 @@ class Desk:
         self.folder = folder
 
     async def run(self, command: click.Command, *arguments: str, status: int = 0) -> str:
-        """The output in one line; it must fit 80 columns."""
+        """The output in one line; it must fit 80 columns, but for a path that does not."""
         result: Result = await asyncio.to_thread(
             CliRunner().invoke, command, [*arguments, "--bootstrap", self.bootstrap]
         )
         assert result.exit_code == status, (result.output, result.exception)
         if "--json" not in arguments:
-            assert max(map(len, result.output.splitlines())) <= 80, result.output
+            lines = [line for line in result.output.splitlines() if "/" not in line]
+            assert max(map(len, lines)) <= 80, result.output
         return " ".join(result.output.split())
 
     async def refused(self, command: click.Command, *arguments: str) -> str:

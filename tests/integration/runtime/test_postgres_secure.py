@@ -186,7 +186,7 @@ def test_the_doctor_says_which_setting_to_check(secured: TlsPostgres, tmp_path: 
         secured.dsn(host="localhost"), secured.folder / "password",
         RINGFENCE_SERVERS_FILE=str(tmp_path / "servers.toml"), RINGFENCE_KAFKA_BOOTSTRAP="[::1]:1",
     )  # fmt: skip
-    done = ran("ringfence_cli.main", "doctor", "--json", env=given)
+    done = ran("ringfence_cli.main", "doctor", "--here", "--json", env=given)
     (found,) = (f for f in json.loads(done.stdout) if f["subject"] == "PostgreSQL")
     assert found["state"] == "fail"
     assert "mismatch" in found["said"]

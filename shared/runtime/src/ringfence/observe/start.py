@@ -28,8 +28,12 @@ _NOT_PREPARED = (asyncpg.InvalidCatalogNameError, asyncpg.InvalidParameterValueE
 log = structlog.get_logger()
 
 
+class _Refused(Exception):
+    """A server refuses us: no wait helps."""
+
+
 class _Dependency(NamedTuple):
-    """`problem` returns why it cannot be used yet; None: it answers, or a wait does not help."""
+    """`problem` returns why it cannot be used yet; None: it answers. Raises _Refused."""
 
     name: str
     problem: Callable[[], Awaitable[str | None]]
@@ -38,7 +42,7 @@ class _Dependency(NamedTuple):
 async def wait_for_dependencies(
     service: str, settings: CommonSettings, readiness: Readiness, stop: asyncio.Event
 ) -> bool:
-    """Wait until database and brokers answer; False if `stop` was set before.
+    """Wait until database and brokers answer; False if `stop` was set before they did.
 
     A server that refuses us is not waited for: the service then says which setting to check.
     Raises Retry with what was waited for, after `start_wait_s` seconds.
@@ -50,7 +54,10 @@ async def wait_for_dependencies(
         _Dependency(f"PostgreSQL at {where}", lambda: _database_problem(dsn, service)),
         _Dependency(f"Kafka at {brokers}", lambda: _broker_problem(brokers)),
     ):
-        await _wait_for(dependency, deadline, readiness, stop)
+        try:
+            await _wait_for(dependency, deadline, readiness, stop)
+        except _Refused:
+            break
     readiness.starting = ""
     return not stop.is_set()
 
@@ -74,8 +81,8 @@ async def _wait_for(
 async def _database_problem(dsn: str, service: str) -> str | None:
     try:
         pool = await open_pool(dsn, service=service, size=1)
-    except DatabaseRefuses:
-        return None
+    except DatabaseRefuses as error:
+        raise _Refused from error
     except _NOT_PREPARED:
         return "it is not prepared yet (`ringfence database migrate`)"
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -89,8 +96,9 @@ async def _broker_problem(brokers: Brokers) -> str | None:
     try:
         await client.bootstrap()
     except (KafkaError, OSError) as error:
-        refused = await connection_problem(brokers)
-        return None if refused else f"no answer ({type(error).__name__})"
+        if await connection_problem(brokers):
+            raise _Refused from error
+        return f"no answer ({type(error).__name__})"
     finally:
         await client.close()
     return None
