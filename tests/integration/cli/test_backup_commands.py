@@ -39,7 +39,7 @@ class Desk:
         self.folder = folder
 
     async def run(self, command: click.Command, *arguments: str, status: int = 0) -> str:
-        """The output in one line; it must fit 80 columns, but for a path that does not."""
+        """The output in one line; it must fit 80 columns, except lines with a path."""
         result: Result = await asyncio.to_thread(
             CliRunner().invoke, command, [*arguments, "--bootstrap", self.bootstrap]
         )

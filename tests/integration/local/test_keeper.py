@@ -60,7 +60,9 @@ async def _balance(api: httpx.AsyncClient, expected: str) -> bool:
 
 async def _posted(api: httpx.AsyncClient, payment: dict[str, str]) -> bool:
     try:
-        answer = await api.put("/clients/1001/payments/after-the-kill", json=payment)
+        answer = await api.post(
+            "/clients/1001/payments", json=payment, headers={"Idempotency-Key": "after-the-kill"}
+        )
     except httpx.TransportError:
         return False
     return answer.is_success
