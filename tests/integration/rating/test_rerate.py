@@ -26,9 +26,24 @@ async def bench(database: str) -> AsyncIterator[Bench]:
         yield bench
 
 
-async def all_checks_hold(bench: Bench) -> bool:
-    checks, _ = await verify(AuditStore(bench.pool), wait_s=0, on_progress=lambda *_: None)
-    return all(check.holds for check in checks) and not await bench.drift()
+async def differing(bench: Bench) -> dict[str, list[str]]:
+    """The checks that do not hold, both ways of reading the ledger, with what they found.
+
+    Without I12: it compares the copies of other services, and here is rating alone.
+    """
+    found = {}
+    for full in (True, False):
+        checks, _ = await verify(
+            AuditStore(bench.pool), wait_s=0, on_progress=lambda *_: None, full=full
+        )
+        found.update(
+            {
+                check.name: [*check.differences, check.unknown]
+                for check in checks
+                if not check.holds and check.name != "I12"
+            }
+        )
+    return found
 
 
 async def test_a_dry_run_shows_each_client_s_difference_and_writes_nothing(bench: Bench) -> None:
@@ -56,7 +71,7 @@ async def test_a_charge_that_differs_is_reversed_and_charged_again(bench: Bench)
         ("charge", -30_000),
     ]
     assert await bench.balance() == 970_000
-    assert await all_checks_hold(bench)
+    assert await differing(bench) == {}
     (shown,) = await bench.sql("select cost_micro, explanation from report.call")
     assert shown["cost_micro"] == 30_000
     linked = await bench.sql("select reverses, explanation from rating.ledger order by version")
@@ -91,7 +106,7 @@ async def test_an_undo_restores_every_balance_by_new_entries_only(bench: Bench) 
         await bench.rerating().undo(run.run_id)
         assert await bench.balance() == -20_000
     assert len(await bench.entries()) == 2 + 4 + 4
-    assert await all_checks_hold(bench)
+    assert await differing(bench) == {}
     assert [row["cost_micro"] for row in await bench.sql("select * from report.call")] == [
         10_000
     ] * 2
@@ -105,7 +120,7 @@ async def test_an_undone_period_can_be_rerated_again(bench: Bench) -> None:
         assert await bench.balance() == -30_000
         await bench.rerating().undo(run.run_id)
         assert await bench.balance() == -10_000
-    assert await all_checks_hold(bench)
+    assert await differing(bench) == {}
     assert len(await bench.sql("select * from report.rerate_run")) == 2
 
 
@@ -149,7 +164,7 @@ async def test_an_interrupted_run_is_completed_without_duplicates(bench: Bench) 
         await bench.rerating(die).undo(run.run_id)
     await bench.rerating().undo(run.run_id)
     assert [await bench.balance(n) for n in names] == [-10_000] * 5
-    assert await all_checks_hold(bench)
+    assert await differing(bench) == {}
 
 
 async def test_a_completed_run_does_not_change_its_own_charges(bench: Bench) -> None:
@@ -179,7 +194,7 @@ async def test_a_run_is_not_undone_before_a_later_one_on_the_same_calls(bench: B
     await bench.rerating().undo(second.run_id)
     await bench.rerating().undo(first.run_id)
     assert await bench.balance() == -10_000
-    assert await all_checks_hold(bench)
+    assert await differing(bench) == {}
 
 
 async def test_a_call_that_comes_again_after_a_rerating_changes_nothing(bench: Bench) -> None:
@@ -223,7 +238,7 @@ async def test_free_seconds_are_allocated_again_and_restored_by_undo(bench: Benc
     assert (await bench.balance(), await bench.free_used()) == (0, 40)
     await bench.rerating().undo(run.run_id)
     assert (await bench.balance(), await bench.free_used()) == (-10_000, 60)
-    assert await all_checks_hold(bench)
+    assert await differing(bench) == {}
 
 
 async def test_a_version_with_the_same_rates_changes_nothing(bench: Bench) -> None:
