@@ -225,6 +225,7 @@ OURS = [
     if point.module.startswith("ringfence_cli.")
     if point.name != "completion"  # it asks nobody
     for found in every_command((point.name,), point.load())
+    if found[1].callback.__module__.startswith("ringfence_cli.")  # not a part of another package
 ]
 ALWAYS_UTC = {("doctor",): "its findings are sentences, whose instants are in UTC"}
 

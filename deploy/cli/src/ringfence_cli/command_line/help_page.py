@@ -17,7 +17,7 @@ from rich_click import RichCommand, RichContext, RichGroup, RichHelpConfiguratio
 from rich_click.rich_help_formatter import RichHelpFormatter
 from rich_click.rich_panel import RichCommandPanel, RichOptionPanel
 
-from ringfence_cli.command_line.lazy_group import LazyGroup
+from ringfence_cli.command_line.described_group import DescribedGroup
 from ringfence_cli.command_line.sections import sections_of
 
 _WIDEST = 100
@@ -112,14 +112,14 @@ def _twin(ctx: click.Context) -> RichCommand:
         subcommand_metavar=command.subcommand_metavar,
         invoke_without_command=command.invoke_without_command,
     )
-    if isinstance(command, LazyGroup) and ctx.parent is None:
+    if isinstance(command, DescribedGroup) and ctx.parent is None:
         for title, names in sections_of(group.commands).items():
             group.add_panel(_CommandPanel(title, commands=names))
     return group
 
 
 def _parts(ctx: click.Context, group: click.Group) -> dict[str, click.Command]:
-    if isinstance(group, LazyGroup):
+    if isinstance(group, DescribedGroup):
         texts = group.described(ctx)
         return {name: click.Command(name, help=text) for name, text in texts.items()}
     found = {name: group.get_command(ctx, name) for name in group.list_commands(ctx)}

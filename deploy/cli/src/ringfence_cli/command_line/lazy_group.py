@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ringfence_cli.command_line.described_group import DescribedGroup
 from ringfence_cli.command_line.help_context import HelpContext, with_help_pages
 from ringfence_cli.command_line.usage_errors import usage_errors_wrapped
 
@@ -17,7 +18,7 @@ COMPLETION_VARIABLE = "_RINGFENCE_COMPLETE"
 """A shell sets it when it asks for completions; click makes its name from the program's."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(DescribedGroup):
     """Loads a command's package only when the command is used.
 
     Help and completion read the docstrings from the sources: importing all takes a second.
