@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from accounts.access.tokens import find_token, parse_tokens
-from accounts.instants import read_instant
 from accounts.paging import decode_cursor, encode_cursor, page, read_version
 from accounts.payments.payment import Payment, check_key, check_same, payment_id, read_amount
 from accounts.refusals import Clash
 from accounts.settings import Settings
+from accounts.typed.instants import read_instant
 from ringfence_contracts.errors import BadInput
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from accounts.confirmations import read_confirmation
-from accounts.instants import read_instant
 from accounts.paging import decode_cursor, read_id, read_text, read_version
 from accounts.tariffs.tariff_csv import BadTariff, FileForm, TariffReader
+from accounts.typed.instants import read_instant
 from ringfence_contracts.errors import BadInput, Reject
 from ringfence_contracts.examples import examples_of
 from ringfence_contracts.topics import SERVICE_SUSPENDED

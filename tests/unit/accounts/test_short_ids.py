@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.refusals import Clash, Unknown
-from accounts.short_ids import LEAST, id_range, the_only_one
+from accounts.typed.short_ids import LEAST, id_range, the_only_one
 
 
 @given(st.uuids(), st.integers(LEAST, 36))

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.decimal_text import canonical_decimal
 from accounts.packages.terms import read_increment
 from accounts.tariffs.tariff_csv import (
     MAX_LINE,
@@ -20,6 +19,7 @@ from accounts.tariffs.tariff_csv import (
     TariffReader,
     TariffRow,
 )
+from accounts.typed.decimal_text import canonical_decimal
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.tariff import rows_digest
 

@@ -4,16 +4,17 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from accounts.access.scopes import Caller, TokenScope
 from accounts.access.tokens import ApiToken, digest_of
-from accounts.instants import read_instant
 from accounts.paging import by_columns, decode_cursor, page
 from accounts.refusals import Clash, Unknown
-from accounts.short_ids import MOST_SHOWN, id_range, the_only_one
 from accounts.store_rows import count_for
+from accounts.typed.instants import read_instant
+from accounts.typed.short_ids import find_id
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Connection, Pool
 
@@ -133,18 +134,12 @@ class TokenStore:
 
     async def find(self, text: str) -> UUID:
         """The token whose id begins with `text`. Raises Unknown for none, Clash for several."""
-        ids = id_range(text)
-        rows = (
-            []
-            if ids is None
-            else await self._pool.fetch(
-                "select token_id from accounts.token where token_id between $1 and $2"
-                " order by token_id limit $3",
-                *ids,
-                MOST_SHOWN + 1,
-            )
+        candidates = partial(
+            self._pool.fetch,
+            "select token_id from accounts.token where token_id between $1 and $2"
+            " order by token_id limit $3",
         )
-        return the_only_one("token_id", text, [row["token_id"] for row in rows], _LISTED_BY)
+        return await find_id("token_id", text, candidates, _LISTED_BY)
 
     async def listed(self, in_use_only: bool, cursor: str | None, limit: int) -> dict[str, Any]:
         """Tokens, the newest first. No secret and no digest."""

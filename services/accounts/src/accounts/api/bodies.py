@@ -18,10 +18,10 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
-from accounts.decimal_text import canonical_decimal
-from accounts.instants import in_utc
 from accounts.packages.terms import canonical_increment
 from accounts.products.fields import field_problems
+from accounts.typed.decimal_text import canonical_decimal
+from accounts.typed.instants import in_utc
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import HangUp, Package, YesNoNone
 from ringfence_contracts.events.model import Currency, Id, Text

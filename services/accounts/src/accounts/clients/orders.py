@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from accounts.instants import in_utc, read_instant
+from accounts.typed.instants import in_utc, read_instant
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Order as PublishedOrder
 from ringfence_contracts.events.account import OrderKind, YesNoNone

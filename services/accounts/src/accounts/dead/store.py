@@ -1,13 +1,14 @@
 """Dead records, read from the view `report.dead_letter`, and requests about them."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
-from accounts.instants import read_instant
 from accounts.paging import by_columns, decode_cursor, page
 from accounts.refusals import Clash, Unknown
-from accounts.short_ids import MOST_SHOWN, id_range, the_only_one
 from accounts.store_rows import count_for
+from accounts.typed.instants import read_instant
+from accounts.typed.short_ids import find_id
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Pool
 
@@ -64,18 +65,12 @@ class DeadRecordStore:
 
     async def find(self, text: str) -> UUID:
         """The record whose id begins with `text`. Raises Unknown for none, Clash for several."""
-        ids = id_range(text)
-        rows = (
-            []
-            if ids is None
-            else await self._pool.fetch(
-                "select dead_id from report.dead_letter where dead_id between $1 and $2"
-                " order by dead_id limit $3",
-                *ids,
-                MOST_SHOWN + 1,
-            )
+        candidates = partial(
+            self._pool.fetch,
+            "select dead_id from report.dead_letter where dead_id between $1 and $2"
+            " order by dead_id limit $3",
         )
-        return the_only_one("dead_id", text, [row["dead_id"] for row in rows], _LISTED_BY)
+        return await find_id("dead_id", text, candidates, _LISTED_BY)
 
     async def record(self, dead_id: UUID) -> dict[str, Any]:
         """One dead record with its bytes as text, its headers and its traceback. Raises Unknown."""

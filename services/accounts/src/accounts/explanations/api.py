@@ -20,7 +20,7 @@ from accounts.explanations.call_name import read_call_name
 from accounts.explanations.store import ExplanationStore
 from accounts.paging import decode_cursor, read_version
 from accounts.refusals import Unknown
-from accounts.short_ids import IdRange, the_only_one
+from accounts.typed.short_ids import IdRange, the_only_one
 from ringfence_contracts.errors import BadInput
 
 router = APIRouter(tags=["questions"])

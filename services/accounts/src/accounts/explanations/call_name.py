@@ -1,6 +1,6 @@
 """The names by which an operator finds a call or a ledger entry. Pure."""
 
-from accounts.short_ids import IdRange, id_range
+from accounts.typed.short_ids import IdRange, id_range
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.ids import call_id
 

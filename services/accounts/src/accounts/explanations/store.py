@@ -5,7 +5,7 @@ from uuid import UUID
 
 from accounts.explanations.history import CallHistory, StoredRow
 from accounts.explanations.statement import Balance, LedgerRange, Position
-from accounts.short_ids import MOST_SHOWN, IdRange
+from accounts.typed.short_ids import MOST_SHOWN, IdRange
 from ringfence.postgres.pool import Connection, Pool
 from ringfence_contracts.ids import charge_id
 

@@ -4,10 +4,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from accounts.instants import read_instant
 from accounts.paging import by_columns, decode_cursor, page
 from accounts.refusals import Unknown
 from accounts.reports.store import shown
+from accounts.typed.instants import read_instant
 from ringfence.clock import Clock
 from ringfence.postgres.job_loop import KEPT
 from ringfence.postgres.pool import Pool

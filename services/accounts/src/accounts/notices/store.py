@@ -1,13 +1,14 @@
 """Mails, read from the notifier's view `report.notice`."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from accounts.instants import read_instant
 from accounts.paging import by_columns, decode_cursor, page
 from accounts.refusals import Unknown
-from accounts.short_ids import MOST_SHOWN, id_range, the_only_one
 from accounts.store_rows import count_for
+from accounts.typed.instants import read_instant
+from accounts.typed.short_ids import find_id
 from ringfence.postgres.pool import Pool
 
 _LISTED = (
@@ -54,18 +55,12 @@ class NoticeStore:
 
     async def find(self, text: str) -> UUID:
         """The mail whose id begins with `text`. Raises Unknown for none, Clash for several."""
-        ids = id_range(text)
-        rows = (
-            []
-            if ids is None
-            else await self._pool.fetch(
-                "select notice_id from report.notice where notice_id between $1 and $2"
-                " order by notice_id limit $3",
-                *ids,
-                MOST_SHOWN + 1,
-            )
+        candidates = partial(
+            self._pool.fetch,
+            "select notice_id from report.notice where notice_id between $1 and $2"
+            " order by notice_id limit $3",
         )
-        return the_only_one("notice_id", text, [row["notice_id"] for row in rows], _LISTED_BY)
+        return await find_id("notice_id", text, candidates, _LISTED_BY)
 
     async def notice(self, notice_id: UUID) -> dict[str, Any]:
         """One mail, with its text as it was sent. Raises Unknown."""

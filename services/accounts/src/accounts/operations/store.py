@@ -6,10 +6,10 @@ A command is written with its event in one transaction; its service answers in `
 from typing import Any
 from uuid import UUID, uuid4
 
-from accounts.instants import read_instant
 from accounts.paging import by_columns, decode_cursor, page
 from accounts.refusals import Unknown
 from accounts.store_rows import count_for
+from accounts.typed.instants import read_instant
 from ringfence.clock import Clock
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection, Pool

@@ -2,7 +2,7 @@
 
 import re
 
-from accounts.decimal_text import canonical_decimal
+from accounts.typed.decimal_text import canonical_decimal
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Package
 

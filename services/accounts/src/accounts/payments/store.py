@@ -1,9 +1,9 @@
 """The table of payments: each is kept once, and published in the transaction that writes it."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from accounts.instants import read_instant
 from accounts.paging import by_columns, decode_cursor, page
 from accounts.payments.payment import Payment, check_same
 from accounts.payments.store_rows import (
@@ -14,8 +14,9 @@ from accounts.payments.store_rows import (
 )
 from accounts.refusals import Unknown, unknown_client
 from accounts.reports.store import shown
-from accounts.short_ids import MOST_SHOWN, id_range, the_only_one
 from accounts.store_rows import count_for
+from accounts.typed.instants import read_instant
+from accounts.typed.short_ids import find_id
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.errors import BadInput
 
@@ -78,20 +79,14 @@ class PaymentStore:
         )
         if found is not None:
             return found
-        ids = id_range(text)
-        rows = (
-            []
-            if ids is None
-            else await self._pool.fetch(
-                "select payment_id from accounts.payment where account_id = $1"
-                " and payment_id between $2 and $3 order by payment_id limit $4",
-                account_id,
-                *ids,
-                MOST_SHOWN + 1,
-            )
+        candidates = partial(
+            self._pool.fetch,
+            "select payment_id from accounts.payment where account_id = $1"
+            " and payment_id between $2 and $3 order by payment_id limit $4",
+            account_id,
         )
         expected = f"`ringfence payments list {account_id}` lists those of this client"
-        return the_only_one("payment", text, [row["payment_id"] for row in rows], expected)
+        return await find_id("payment", text, candidates, expected)
 
     async def payment(self, account_id: str, payment_id: UUID) -> dict[str, Any]:
         """One payment, and its posting. Raises Unknown."""

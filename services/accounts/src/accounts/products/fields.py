@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from accounts.decimal_text import canonical_decimal
 from accounts.refusals import Refusals, SeveralRefused
+from accounts.typed.decimal_text import canonical_decimal
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Service
 

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from accounts.instants import read_instant
 from accounts.paging import by_columns, decode_cursor, page, read_id, read_version
 from accounts.products.elements import emergency_words
 from accounts.store_rows import count_for
+from accounts.typed.instants import read_instant
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.events.account import Service
 from ringfence_contracts.money import format_micro

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
-from accounts.decimal_text import canonical_decimal
 from accounts.packages.terms import INCREMENT, read_increment
 from accounts.tariffs.columns import REMARKS, REQUIRED, find_columns
+from accounts.typed.decimal_text import canonical_decimal
 from ringfence_contracts.errors import BadInput, RingfenceError, shown
 
 MAX_ROWS = 1_000_000

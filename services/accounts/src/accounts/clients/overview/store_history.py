@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from accounts.instants import read_instant
 from accounts.paging import decode_cursor, page
+from accounts.typed.instants import read_instant
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.money import format_micro
 

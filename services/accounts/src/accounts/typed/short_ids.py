@@ -1,8 +1,8 @@
 """Ids of which only the first digits are typed, as tables show them. Pure."""
 
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from accounts.refusals import Clash, Unknown
@@ -43,3 +43,14 @@ def the_only_one(field: str, text: str, found: Sequence[UUID], expected: str) ->
         others = ", …" if len(found) > MOST_SHOWN else ""
         raise Clash(field, text, f"several begin like that, type more: {listed}{others}")
     return found[0]
+
+
+Candidates = Callable[[UUID, UUID, int], Awaitable[Sequence[Any]]]
+"""Rows that begin with an id from the first to the last one, in their order, at most so many."""
+
+
+async def find_id(field: str, text: str, candidates: Candidates, expected: str) -> UUID:
+    """The id among `candidates` that begins with `text`. Raises as `the_only_one`."""
+    ids = id_range(text)
+    rows = () if ids is None else await candidates(*ids, MOST_SHOWN + 1)
+    return the_only_one(field, text, [row[0] for row in rows], expected)
