@@ -94,7 +94,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 def require_stores(health: Health, pool: Pool, publisher: Publisher) -> None:
     """Have /ready ask both stores, over the connections that the service itself uses.
 
-    A broker may answer and yet take nothing, so /ready also tells when all deliveries fail.
+    A broker may answer and yet take nothing, so /ready also reports that all deliveries fail.
     """
     health.readiness.need("database", partial(pool.fetchval, "select 1"))
     health.readiness.need("kafka", publisher.broker_answers)

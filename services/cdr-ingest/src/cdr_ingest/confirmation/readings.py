@@ -6,7 +6,7 @@ only add to it. So:
 
 - If it has exactly as many values as the header has columns, no value holds a boundary, and each
   value is that of its column. Quotes, commas and line breaks in a text change nothing about that.
-- If it has more, a text holds boundaries. The columns that only the PBX writes stand in two blocks:
+- If it has more, a text holds boundaries. The columns that only the PBX writes are in two blocks:
   around the call's id, and at the end. Where the first block is found once, and directly behind the
   extension's name, extension, times and talk time are certain. The number dialled is certain once
   the PBX finds the call by it.
@@ -69,7 +69,7 @@ def read_one_call(body: str, uuid: str, *, server_id: str, tenant: str | None) -
 
 
 def talk_time(names: Sequence[str], values: Sequence[str], uuid: str) -> int:
-    """The seconds that stand where `billsec` would be, seen from the id of the call; else 0."""
+    """The seconds at the place where `billsec` would be, seen from the id of the call; else 0."""
     offset = names.index("billsec") - names.index("xml_cdr_uuid")
     found = [values[i + offset] for i in _places(values, uuid) if 0 <= i + offset < len(values)]
     return max((int(text) for text in found if _WHOLE.fullmatch(text)), default=0)

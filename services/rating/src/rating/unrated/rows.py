@@ -1,7 +1,7 @@
 """Takes rows that their PBX does not confirm into the unrated queue, and out of it (ADR 37).
 
 Such a row has no values that could be rated. It waits under its own id with its reason, and one
-alarm for each server and tenant tells the operator. The call that it stands for, if there is one,
+alarm for each server and tenant informs the operator. The call that it lists, if there is one,
 comes by `call.completed` once the PBX has confirmed it.
 """
 

@@ -204,7 +204,7 @@ BuildEvents = Callable[[Connection, Sequence[MissingCopy]], Awaitable[Sequence[O
 class QueryCheck:
     """A CopyCheck whose comparison is one query.
 
-    `query` selects `key`, `version` and `at` of what the reader lacks. In it, `{rows}` stands for
+    `query` selects `key`, `version` and `at` of what the reader lacks. Its `{rows}` is replaced by
     the condition on the owner's rows: by `written`, the column with the time at which a row was
     written, or by `keyed`, the condition that the row's key is one of the texts in `$1`.
     """

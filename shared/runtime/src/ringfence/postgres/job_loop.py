@@ -142,7 +142,7 @@ class _JobWorker:
 
     async def _renew(self, job: Job, shown: "_ShownProgress") -> None:
         await self._store.renew(job, self._clock.now() + LEASE, shown.progress)
-        self._progress.turned()  # the loop works; a job may take longer than a loop may stand still
+        self._progress.turned()  # the loop works; a job may take longer than a turn may
 
 
 class _ShownProgress:
