@@ -106,6 +106,11 @@ class MixedTown(StackHarness):
         """Whether its trunk is off, in the database of the PBX and at its switch."""
         return await self.trunk(client) == (False, False)
 
+    async def known_as_off(self, client: SampleClient) -> bool:
+        """Whether accounts has read that its product is off."""
+        rows = await self.sql("select account_id from report.service_copy where suspended")
+        return client.account_id in {row["account_id"] for row in rows}
+
     async def account_facts(self) -> AccountFacts:
         """Of each client: charges, balance, level, whether its funds hold it off, threshold."""
         rows = await self.sql(
@@ -227,6 +232,8 @@ async def spend_during(
     what = f"{client.tenant} is off and has its mail while {service} is replaced"
     await until(lambda: town.off(client), timeout_s=60, what=what)
     await until(lambda: "VoIP Zero Balance" in town.mails(client), timeout_s=60, what=what)
+    what = f"accounts knows that {client.tenant} is off"  # releases mistake off for newer than on
+    await until(lambda: town.known_as_off(client), timeout_s=60, what=what)
     await town.pay(client)
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -159,6 +160,41 @@ async def test_a_duplicate_record_changes_nothing_even_after_a_later_one(api: Ru
     outcome = await take(api, first)
     assert (outcome.publish, outcome.reject) == ([], [])
     assert len(await api.published(ACCOUNT)) == before
+    assert await profile(api) == ("None", "us")
+
+
+def later(event: Event, seconds: int) -> Event:
+    """The event, made so many seconds later."""
+    name = "failed_at" if isinstance(event, ServiceSuspensionFailed) else "confirmed_at"
+    return event.model_copy(update={name: NOW + timedelta(seconds=seconds)})
+
+
+FIVE = (
+    failed("pbx-1"),
+    later(suspended("pbx-1"), 1),
+    later(restored("pbx-1"), 2),
+    later(failed("pbx-1"), 3),
+    later(suspended("pbx-1", ended=("2001 -> 14165550100",)), 4),
+)
+
+
+@pytest.mark.parametrize("last", range(1, len(FIVE) + 1))
+async def test_events_in_every_order_leave_the_state_of_the_latest(
+    api: RunningApi, last: int
+) -> None:
+    """A topic has an order, the three topics together have none."""
+    state = "select suspended, failure, ended_calls, confirmed_at from accounts.service_state"
+    found = set()
+    for order in permutations(FIVE[:last]):
+        await api.database.execute("delete from accounts.service_state")
+        await take(api, *map(record, order))
+        found.add(tuple(map(str, await api.database.fetchrow(state))))
+    assert len(found) == 1
+
+
+async def test_off_that_arrives_after_the_later_on_leaves_the_client_on(api: RunningApi) -> None:
+    await take(api, record(suspended("pbx-1")), record(later(restored("pbx-1"), 2)))
+    await take(api, record(later(suspended("pbx-1"), 1)))
     assert await profile(api) == ("None", "us")
 
 

@@ -55,6 +55,7 @@ class Confirmations:
             event_id,
             event.account_id,
             event.service_id,
+            at=event.failed_at if suspended is None else event.confirmed_at,
             suspended=suspended,
             client_wide=event.client_wide if isinstance(event, ServiceSuspended) else True,
             failure=failure,

@@ -1,6 +1,7 @@
 """Clients and packages. Each change of a client is published in the transaction that makes it."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -25,6 +26,32 @@ from ringfence_contracts.events.account import OperatingMode, Package
 
 PRUNED = (PruneRule("accounts.handled_event", "handled_at"),)
 """What this service deletes after the horizon (docs/retention.md)."""
+
+# The topics of off, on and failed have no common order: an event that a later one overtook is old.
+_CONFIRMED = """
+insert into accounts.service_state
+    (service_id, account_id, confirmed_at, changed_at, suspended, client_wide, ended_calls)
+select service_id, account_id, $3, $4, $5::boolean, $6, $7::text[]
+from accounts.product where service_id = $1 and account_id = $2
+on conflict (service_id) do update set
+    suspended = excluded.suspended, client_wide = excluded.client_wide,
+    failure = case when service_state.failed_at > excluded.confirmed_at
+        then service_state.failure end,
+    ended_calls = case when not excluded.suspended or excluded.ended_calls <> '{}'
+        then excluded.ended_calls else service_state.ended_calls end,
+    confirmed_at = excluded.confirmed_at, changed_at = excluded.changed_at
+where coalesce(service_state.confirmed_at <= excluded.confirmed_at, true)
+"""
+_FAILED = """
+insert into accounts.service_state
+    (service_id, account_id, failed_at, changed_at, suspended, failure)
+select service_id, account_id, $3, $4, false, $5 from accounts.product
+where service_id = $1 and account_id = $2
+on conflict (service_id) do update set
+    failure = excluded.failure, failed_at = excluded.failed_at, changed_at = excluded.changed_at
+where coalesce(
+    greatest(service_state.confirmed_at, service_state.failed_at) <= excluded.failed_at, true)
+"""
 
 
 class ChangeResult(NamedTuple):
@@ -176,6 +203,7 @@ class AccountStore:
         account_id: str,
         service_id: str,
         *,
+        at: datetime,
         suspended: bool | None,
         client_wide: bool,
         failure: str | None,
@@ -185,7 +213,8 @@ class AccountStore:
         """Store what the PBX confirmed for a service, and write it into the profile.
 
         A duplicate of the event `event_id` changes nothing, and neither does a product that has
-        been removed. `client_wide`: the hold is that of the whole client; a hold of one product
+        been removed, nor an event that a later one overtook: `at` is when it was confirmed, or when
+        it failed. `client_wide`: the hold is that of the whole client; a hold of one product
         alone does not change the profile. `suspended` None leaves the confirmed state unchanged.
         `ended_calls` are kept until the service is restored: an event without ended calls does
         not clear them. Raises Unknown for an account that does not exist.
@@ -201,24 +230,12 @@ class AccountStore:
             if fresh is None:
                 return
             await connection.execute(
-                "insert into accounts.service_state"
-                " (service_id, account_id, suspended, failure, changed_at, client_wide,"
-                "     ended_calls)"
-                " select service_id, account_id, coalesce($3, false), $4, $5, $6, $7::text[]"
-                " from accounts.product where service_id = $1 and account_id = $2"
-                " on conflict (service_id) do update set failure = excluded.failure,"
-                " suspended = coalesce($3, service_state.suspended),"
-                " client_wide = case when $3 is null then service_state.client_wide else $6 end,"
-                " ended_calls = case when not $3 or $7 <> '{}' then $7"
-                "     else service_state.ended_calls end,"
-                " changed_at = excluded.changed_at",
+                _FAILED if suspended is None else _CONFIRMED,
                 service_id,
                 account_id,
-                suspended,
-                failure,
+                at,
                 self._clock.now(),
-                client_wide,
-                list(ended_calls),
+                *((failure,) if suspended is None else (suspended, client_wide, list(ended_calls))),
             )
             if suspended is not None:
                 off = await any_suspended(connection, account_id)

@@ -1,7 +1,7 @@
 """A service as the suspender stores it: its desired state, and the state read back from the PBX."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from ringfence_contracts.events.account import Service
@@ -55,6 +55,15 @@ class ServiceState:
     def key(self) -> ServiceKey:
         """Account and service."""
         return self.account_id, self.service_id
+
+    def confirmation_at(self, now: datetime) -> datetime:
+        """The instant of a confirmation now: after the last one, even if the clock was set back.
+
+        Readers put confirmations in order by it: the topics of off and on have no common order.
+        """
+        if self.confirmed_at is None:
+            return now
+        return max(now, self.confirmed_at + timedelta(microseconds=1))
 
     @property
     def is_due(self) -> bool:

@@ -72,6 +72,9 @@ class _Locked:
     def account(self, due: DueService) -> AccountState:
         return self._accounts.get(due.service.account_id, due.account)
 
+    def confirmation_at(self, due: DueService, now: datetime) -> datetime:
+        return self._services.get(due.service.key, due.service).confirmation_at(now)
+
     def service(self, due: DueService) -> ServiceState | None:
         """The service as it is now; None if its desired state has changed since the batch began."""
         service = self._services.get(due.service.key)
@@ -95,21 +98,21 @@ async def _confirm(
         current = locked.service(item.due)
         account, service = locked.account(item.due), current or item.due.service
         service.proven, service.ended_calls = item.proven, item.ended_calls
+        at = locked.confirmation_at(item.due, now)
         calls = "\n".join(item.ended_calls)
-        rows.append(
-            (*service.key, service.wanted, service.wanted_seq, item.evidence, item.proven, calls)
-        )
+        state = (service.wanted, service.wanted_seq, at, item.evidence, item.proven, calls)
+        rows.append((*service.key, *state))
         mail = current is not None and zero_mail_owed(account, service)
-        outgoing.append(events.confirmed(account, service, item.evidence, now, mail=mail))
+        outgoing.append(events.confirmed(account, service, item.evidence, at, mail=mail))
     await connection.execute(
         "update suspender.service s set confirmed = n.confirmed, confirmed_seq = n.seq,"
-        " confirmed_at = $1, evidence = n.evidence, proven = n.proven,"
+        " confirmed_at = n.at, evidence = n.evidence, proven = n.proven,"
         " ended_calls = string_to_array(n.calls, E'\\n'), attempts = 0, last_error = ''"
-        " from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::boolean[],"
-        " $8::text[]) as n (account_id, service_id, confirmed, seq, evidence, proven, calls)"
+        " from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[],"
+        " $6::text[], $7::boolean[], $8::text[])"
+        " as n (account_id, service_id, confirmed, seq, at, evidence, proven, calls)"
         " where s.account_id = n.account_id and s.service_id = n.service_id"
         " and s.confirmed_seq < n.seq",
-        now,
         *columns(rows),
     )
     await enqueue(connection, SCHEMA, outgoing)
