@@ -13,6 +13,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -29,7 +30,7 @@ from ringfence_local.embedded.postgres import Postgres
 from ringfence_local.mail.inbox import Inbox
 
 MIGRATIONS = Path(__file__).parents[1] / "deploy" / "migrations"
-SERVERS = {"kafka_bootstrap", "postgres_server"}
+SERVERS = {"kafka_bootstrap", "own_kafka_bootstrap", "postgres_server"}
 T = TypeVar("T")
 
 # Tests that need more examples than usual say how many times more; so this lowers theirs, too.
@@ -78,13 +79,19 @@ def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         run_apart(create_topics(named))
         yield named
         return
-    kafka = _ContainedKafka() if _containers() else Kafka(tmp_path_factory.mktemp("kafka"))
-    kafka.start()
-    try:
-        run_apart(create_topics(kafka.bootstrap))
-        yield kafka.bootstrap
-    finally:
-        kafka.stop()
+    with _broker(tmp_path_factory.mktemp("kafka")) as bootstrap:
+        yield bootstrap
+
+
+@pytest.fixture(scope="module")
+def own_kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """host:port of a broker of this module alone.
+
+    For tests that write what readers of the shared topics could not read, and for those that count
+    everything on the topics.
+    """
+    with _broker(tmp_path_factory.mktemp("own-kafka")) as bootstrap:
+        yield bootstrap
 
 
 @pytest.fixture(scope="session")
@@ -183,6 +190,17 @@ async def _execute(dsn: str, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
+
+
+@contextmanager
+def _broker(folder: Path) -> Iterator[str]:
+    kafka = _ContainedKafka() if _containers() else Kafka(folder)
+    kafka.start()
+    try:
+        run_apart(create_topics(kafka.bootstrap))
+        yield kafka.bootstrap
+    finally:
+        kafka.stop()
 
 
 def _containers() -> bool:

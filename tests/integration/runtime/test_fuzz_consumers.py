@@ -52,7 +52,7 @@ class Taken:
             counter[received.topic] += 1
             if dict(received.headers)["fuzz"] == self._mark + b"-good" and counter is self.taken:
                 self.good.add(received.topic)
-        outcome.publish = []  # other tests read these topics
+        outcome.publish = []  # its consequences are other tests' subject
         return outcome
 
     def _is_ours(self, received: Received) -> bool:
@@ -129,22 +129,22 @@ async def dead_letters(bootstrap: str, topic: str, mark: bytes) -> list[dict[str
 
 @pytest.mark.parametrize("service", sorted(CONSUMERS))
 async def test_no_hostile_record_stops_a_consumer(
-    service: str, kafka_bootstrap: str, database: str
+    service: str, own_kafka_bootstrap: str, database: str
 ) -> None:
     topics = [topic for topic in ALL_TOPICS if service in topic.readers]
     mark, group = uuid.uuid4().hex.encode(), f"g{uuid.uuid4().hex}"
     await what_must_stand(database)
-    await write(kafka_bootstrap, topics, mark)
+    await write(own_kafka_bootstrap, topics, mark)
     stop = asyncio.Event()
     async with (
         consumer(service, database) as handle,
-        open_publisher(kafka_bootstrap, source=service) as publisher,
+        open_publisher(own_kafka_bootstrap, source=service) as publisher,
     ):
         taken = Taken(handle, mark)
         runner = RUNNERS.get(service, BatchRunner)(
             RecordProcessor(taken.handle, publisher, consumer=service),
             topics,
-            bootstrap=kafka_bootstrap,
+            bootstrap=own_kafka_bootstrap,
             group=group,
             progress=Progress("fuzz"),
         )
@@ -153,14 +153,14 @@ async def test_no_hostile_record_stops_a_consumer(
         async def done() -> bool:
             if task.done():
                 task.result()
-            return await are_committed(kafka_bootstrap, topics, group)
+            return await are_committed(own_kafka_bootstrap, topics, group)
 
         await until(done, timeout_s=200)
         stop.set()
         await task
     print(f"\n{service}: topic, taken, rejected with a reason, of {COUNT} hostile and 1 good")
     for topic in topics:
-        letters = await dead_letters(kafka_bootstrap, topic.dead_letters(service), mark)
+        letters = await dead_letters(own_kafka_bootstrap, topic.dead_letters(service), mark)
         print(f"  {topic.name:34}{taken.taken[topic.name]:5}{len(letters):5}")
         assert len(letters) == taken.rejected[topic.name]
         assert all(letter["dlq_reason"] for letter in letters)

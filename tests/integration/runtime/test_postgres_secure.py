@@ -80,12 +80,12 @@ def ran(*words: str, **settings: Any) -> subprocess.CompletedProcess[str]:
 
 
 def test_all_services_and_commands_by_verify_full(
-    secured: TlsPostgres, kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    secured: TlsPostgres, own_kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Each by TLS and its own login; and no password is shown by any of them."""
     for name, value in environment(secured.dsn(), secured.folder / "password").items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("RINGFENCE_KAFKA_BOOTSTRAP", kafka_bootstrap)
+    monkeypatch.setenv("RINGFENCE_KAFKA_BOOTSTRAP", own_kafka_bootstrap)
     logins, folder = tmp_path / "logins", tmp_path / "state"
     shown: list[str] = []
 
