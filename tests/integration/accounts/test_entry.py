@@ -35,8 +35,8 @@ async def patch(api: RunningApi, body: dict[str, object], **headers: str) -> htt
 async def confirm(api: RunningApi, *, suspended: bool, client_wide: bool = True) -> None:
     """Apply a confirmation of the suspender for the client's product."""
     await api.store.confirm(
-        uuid4(), "anna", "pbx-1", suspended=suspended, client_wide=client_wide, failure=None,
-        entry=AuditEntry("suspender", "confirmed"),
+        uuid4(), "anna", "pbx-1", at=datetime.now(UTC), suspended=suspended,
+        client_wide=client_wide, failure=None, entry=AuditEntry("suspender", "confirmed"),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -104,7 +105,7 @@ async def test_each_state_is_shown_and_filtered(api: RunningApi) -> None:
     )
     await switched(api, "shadow", "pbx-shadow", "active", "active", would="suspended")
     await api.store.confirm(
-        uuid4(), "failed", "pbx-failed", suspended=None, client_wide=True,
+        uuid4(), "failed", "pbx-failed", at=datetime.now(UTC), suspended=None, client_wide=True,
         failure="could not suspend: no answer", entry=AuditEntry("suspender", "failed"),
     )  # fmt: skip
     states = {item["account_id"]: item["state"] for item in (await get(api, "clients"))["items"]}
@@ -246,8 +247,8 @@ async def test_the_audit_has_who_what_when_and_the_changed_fields(api: RunningAp
     await api.pay("k-1", {"amount": "20", "reference": "cheque 12"})
     await api.put("clients/anna/mode", {"mode": "shadow", "reason": "a trial"})
     await api.store.confirm(
-        uuid4(), "anna", "pbx-anna", suspended=True, client_wide=True, failure=None,
-        entry=AuditEntry("suspender", "service.suspended.v1 of pbx-anna"),
+        uuid4(), "anna", "pbx-anna", at=datetime.now(UTC), suspended=True, client_wide=True,
+        failure=None, entry=AuditEntry("suspender", "service.suspended.v1 of pbx-anna"),
     )  # fmt: skip
     await api.http.delete("/v1/clients/anna/products/pbx-anna")
     entries: list[dict[str, Any]] = []

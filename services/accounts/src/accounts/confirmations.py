@@ -55,7 +55,9 @@ class Confirmations:
             event_id,
             event.account_id,
             event.service_id,
-            at=event.failed_at if suspended is None else event.confirmed_at,
+            at=event.failed_at
+            if isinstance(event, ServiceSuspensionFailed)
+            else event.confirmed_at,
             suspended=suspended,
             client_wide=event.client_wide if isinstance(event, ServiceSuspended) else True,
             failure=failure,
