@@ -14,8 +14,8 @@ class Settings(CommonSettings):
     cdr_ingest_sweep_s: int = Field(
         600,
         ge=10,
-        description="seconds between two reads of a server's whole look-back window; in between"
-        " only as much is read as the longest call seen makes necessary",
+        description="seconds within which a call is found after its end, however long it was; the"
+        " shorter a call, the sooner",
     )
     cdr_ingest_lag_s: int = Field(
         300, ge=0, description="seconds that a PBX may take to write a finished call down"

@@ -38,7 +38,7 @@ class IngestStore:
     async def cursor(self, server_id: str, feed: str) -> Cursor | None:
         """How far a feed was read; None if it never was."""
         row = await self._pool.fetchrow(
-            "select read_until, longest_call_s, swept_at, read_from from cdr_ingest.cursor"
+            "select read_until, swept_at, read_from from cdr_ingest.cursor"
             " where server_id = $1 and lane = $2",
             server_id,
             feed,
@@ -49,16 +49,13 @@ class IngestStore:
         """Save how far a feed was read. No value decreases, and `read_from` never changes."""
         await self._pool.execute(
             "insert into cdr_ingest.cursor as c"
-            " (server_id, lane, read_until, longest_call_s, swept_at, read_from)"
-            " values ($1, $2, $3, $4, $5, $6)"
+            " (server_id, lane, read_until, swept_at, read_from) values ($1, $2, $3, $4, $5)"
             " on conflict (server_id, lane) do update set"
             " read_until = greatest(c.read_until, excluded.read_until),"
-            " longest_call_s = greatest(c.longest_call_s, excluded.longest_call_s),"
             " swept_at = greatest(c.swept_at, excluded.swept_at), updated_at = now()",
             server_id,
             feed,
             cursor.read_until,
-            cursor.longest_call_s,
             cursor.swept_at,
             cursor.read_from,
         )

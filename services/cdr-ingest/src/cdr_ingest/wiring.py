@@ -16,7 +16,7 @@ from cdr_ingest.polling.outage import OutageWatch
 from cdr_ingest.polling.poller import Poller
 from cdr_ingest.polling.retention import RetentionWatch
 from cdr_ingest.polling.store import OutageStore
-from cdr_ingest.polling.window import LookbackSettings
+from cdr_ingest.polling.window import Listing, LookbackSettings
 from cdr_ingest.reconciliation.reconciler import Reconciler
 from cdr_ingest.reconciliation.store import ReconcileStore
 from cdr_ingest.settings import Settings
@@ -73,7 +73,6 @@ def feeds_of(
     unconfirmed: UnconfirmedStore,
 ) -> Iterator[Feed]:
     """The feeds of a server: one for all tenants, or one for each. They fail independently."""
-    in_database = isinstance(source, FusionPbxDatabaseSource)
     polled_source = source.by_arrival if isinstance(source, FusionPbxDatabaseSource) else source
     cooldown = Cooldown()
     for name in _feed_names(server):
@@ -89,7 +88,7 @@ def feeds_of(
                 sweep_every_s=settings.cdr_ingest_sweep_s,
                 lag_s=settings.cdr_ingest_lag_s,
                 window_s=_window_s(server, settings),
-                by_arrival=in_database,
+                listing=_listing_of(source),
             ),
             interval=PollInterval(
                 poll_s=server.poll_s,
@@ -111,6 +110,12 @@ def _confirmer_of(
     if isinstance(source, FusionPbxSource | FusionPbxDatabaseSource):
         return RowConfirmer(source, feed, ingester=ingester, store=store, clock=SystemClock())
     return BelievesAll()
+
+
+def _listing_of(source: Source) -> Listing:
+    if isinstance(source, FusionPbxDatabaseSource):
+        return Listing.BY_ARRIVAL
+    return Listing.BY_LENGTH if isinstance(source, FusionPbxSource) else Listing.BY_START
 
 
 def _feed_names(server: PolledServer) -> tuple[str, ...]:

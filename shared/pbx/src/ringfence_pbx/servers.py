@@ -101,7 +101,7 @@ class FusionPbxServer(Server):
     dsn: SecretRef | None = None
     poll_s: Annotated[float, Field(gt=0)] = 5.0
     poll_rest_s: Annotated[float, Field(gt=0)] | None = None
-    lookback_s: Annotated[int, Field(ge=60)] = 4 * 3600
+    lookback_s: Annotated[int, Field(ge=60)] = 86_400
     sip_profile: str = "external"
     push: Push | None = None
 
@@ -132,7 +132,7 @@ class VodiaServer(Server):
     verbs: Literal["post", "put"] = "post"
     tenants: tuple[str, ...] = ()
     poll_s: Annotated[float, Field(gt=0)] = 5.0
-    lookback_s: Annotated[int, Field(ge=60)] = 4 * 3600
+    lookback_s: Annotated[int, Field(ge=60)] = 86_400
     page_size: Annotated[int, Field(ge=1, le=500)] = 500
     retention_s: Annotated[int, Field(ge=3600)] = 7 * 86_400
     retention_margin_s: Annotated[int, Field(ge=0)] = 86_400

@@ -72,7 +72,7 @@ class FusionPbxDatabaseSource:
             await self._pool.close()
 
     def records(
-        self, feed: str, start_epoch: int, stop_epoch: int
+        self, feed: str, start_epoch: int, stop_epoch: int, least_s: int = 0
     ) -> AsyncGenerator[ListedRecord, None]:
         """The records of the calls that started within the window (see `Source.records`)."""
         return self._rows(_BY_START, feed, start_epoch, stop_epoch)
@@ -174,7 +174,7 @@ class ByArrival:
         return self.source.server_id
 
     def records(
-        self, feed: str, start_epoch: int, stop_epoch: int
+        self, feed: str, start_epoch: int, stop_epoch: int, least_s: int = 0
     ) -> AsyncGenerator[ListedRecord, None]:
         """The records whose rows were stored within the window."""
         return self.source.arrived(feed, start_epoch, stop_epoch)

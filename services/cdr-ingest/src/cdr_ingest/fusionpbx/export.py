@@ -68,14 +68,14 @@ class FusionPbxSource:
             await session.aclose()
 
     async def records(
-        self, feed: str, start_epoch: int, stop_epoch: int
+        self, feed: str, start_epoch: int, stop_epoch: int, least_s: int = 0
     ) -> AsyncGenerator[ListedRecord, None]:
         """The records of the calls that started within the window (see `Source.records`)."""
         session = self._sessions[feed]
         all_tenants = feed == ALL_TENANTS
         rows: ExportRows | None = None
         number, first, held = 0, 0, b""
-        export = session.export(start_epoch, stop_epoch, all_tenants=all_tenants)
+        export = session.export(start_epoch, stop_epoch, all_tenants=all_tenants, least_s=least_s)
         try:
             async with aclosing(export) as lines:
                 async for line in lines:

@@ -24,16 +24,22 @@ class SourceReadError(Exception):
 
 
 async def guarded_records(
-    source: Source, feed: str, start: int, stop: int, *, record_timeout_s: float
+    source: Source,
+    feed: str,
+    start: int,
+    stop: int,
+    *,
+    record_timeout_s: float,
+    least_s: int = 0,
 ) -> AsyncGenerator[ListedRecord, None]:
-    """The records of `source.records(feed, start, stop)`.
+    """The records of `source.records(feed, start, stop, least_s)`.
 
     Raises SourceReadError for every failure of the source, and when one record takes longer than
     `record_timeout_s`: a server that sends one byte now and then would otherwise never end. Use it
     within `contextlib.aclosing`.
     """
     try:
-        async with aclosing(source.records(feed, start, stop)) as records:
+        async with aclosing(source.records(feed, start, stop, least_s)) as records:
             while True:
                 async with asyncio.timeout(record_timeout_s) as deadline:
                     record = await anext(records, None)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 
@@ -15,7 +15,7 @@ from cdr_ingest.polling.guarded import SourceReadError, guarded_records
 from cdr_ingest.polling.outage import OutageWatch
 from cdr_ingest.polling.retention import RetentionWatch
 from cdr_ingest.polling.waiting import wait_reporting
-from cdr_ingest.polling.window import Cursor, advanced, plan_windows
+from cdr_ingest.polling.window import Band, Cursor, StartWindow, advanced, plan_windows
 from cdr_ingest.sources.source import ListedRecord, SourceRecord
 from ringfence.observe.health import Progress
 from ringfence.transient import TRANSIENT_ERRORS
@@ -27,11 +27,10 @@ log = structlog.get_logger()
 
 @dataclass
 class _WindowRead:
-    """What a window held: new records, listed rows, and the longest call's seconds."""
+    """What a window held: how many new records, and how many rows."""
 
     new: int = 0
     listed: int = 0
-    longest_s: int = 0
 
 
 class Poller:
@@ -56,6 +55,7 @@ class Poller:
         self._our_failures = 0
         self._newest_call_at = time.monotonic()
         self._newest_start = 0.0
+        self._looked_at: dict[Band, int] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until `stop` is set. A source that fails is polled less often."""
@@ -118,13 +118,14 @@ class Poller:
         cursor = await self._feed.store.cursor(self._feed.server_id, self._feed.name)
         if cursor:
             self._measure_retention(cursor, now)
-        plan = plan_windows(cursor, now, self._feed.lookback)
+        lookback, looked_at = self._feed.lookback, self._looked_at
+        plan = plan_windows(cursor, now, lookback, looked_at)
         new = listed = 0
         for window in plan.windows:
-            found = await self._read(*window)
-            new, listed, longest_s = new + found.new, listed + found.listed, found.longest_s
-            reached = advanced(cursor, plan, window, now, self._feed.lookback)
-            cursor = replace(reached, longest_call_s=max(reached.longest_call_s, longest_s))
+            found = await self._read(window)
+            new, listed = new + found.new, listed + found.listed
+            looked_at |= dict.fromkeys(window.bands, now)
+            cursor = advanced(cursor, plan, window, now, lookback, looked_at)
             await self._save_cursor(cursor, now)
         if not listed:
             await self._feed.confirmer.check_empty_list()
@@ -139,15 +140,16 @@ class Poller:
         if self._retention:
             self._retention.measure(cursor.read_until, now)
 
-    async def _read(self, start: int, stop: int) -> "_WindowRead":
+    async def _read(self, window: StartWindow) -> "_WindowRead":
         """Ingest a window."""
         found = _WindowRead()
         batch: list[ListedRecord] = []
         reading = guarded_records(
             self._feed.polled_source,
             self._feed.name,
-            start,
-            stop,
+            window.start,
+            window.stop,
+            least_s=window.least_s,
             record_timeout_s=self._feed.record_timeout_s,
         )
         async with aclosing(reading) as records:
@@ -165,12 +167,10 @@ class Poller:
         self._progress.turned(read=new)
         found.new += new
         found.listed += len(batch)
-        found.longest_s = max(found.longest_s, *map(self._length_s, believed), 0)
+        self._note_newest(believed)
 
-    def _length_s(self, record: SourceRecord) -> int:
-        if not isinstance(record, CallCompleted):
-            return 0
-        if (started_at := record.started_at.timestamp()) > self._newest_start:
-            self._newest_start = started_at
-            NEWEST_CALL.labels(self._feed.server_id).set(started_at)
-        return int((record.ended_at - record.started_at).total_seconds())
+    def _note_newest(self, records: Sequence[SourceRecord]) -> None:
+        starts = [r.started_at.timestamp() for r in records if isinstance(r, CallCompleted)]
+        if (newest := max(starts, default=0.0)) > self._newest_start:
+            self._newest_start = newest
+            NEWEST_CALL.labels(self._feed.server_id).set(newest)

@@ -85,11 +85,12 @@ class Source(Protocol):
         ...
 
     def records(
-        self, feed: str, start_epoch: int, stop_epoch: int
+        self, feed: str, start_epoch: int, stop_epoch: int, least_s: int = 0
     ) -> AsyncGenerator[ListedRecord, None]:
         """The records of all calls that started within the window, in the source's order.
 
         `feed` is a tenant, or `ALL_TENANTS`; both ends of the window are Unix seconds, inclusive.
+        Calls that are shorter than `least_s` may be left out.
         Raises Retry when the server fails, and Refused when it rejects the request; the records
         yielded before are valid, and the window must be read again. Use it within
         `contextlib.aclosing`: it holds a connection until it is closed.

@@ -112,7 +112,7 @@ class VodiaSource:
         await self._api.aclose()
 
     async def records(
-        self, feed: str, start_epoch: int, stop_epoch: int
+        self, feed: str, start_epoch: int, stop_epoch: int, least_s: int = 0
     ) -> AsyncGenerator[SourceRecord, None]:
         """The records of the calls that started within the window (see `Source.records`)."""
         state, read = self._states[feed], _Read(feed, start_epoch, stop_epoch)

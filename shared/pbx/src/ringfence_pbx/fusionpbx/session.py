@@ -43,9 +43,12 @@ class FusionPbxSession(ListSession):
     """Whether the next page may show answers of the switch to earlier commands."""
 
     async def export(
-        self, start_epoch: int, stop_epoch: int, *, all_tenants: bool = False
+        self, start_epoch: int, stop_epoch: int, *, all_tenants: bool = False, least_s: int = 0
     ) -> AsyncGenerator[bytes, None]:
         """The CSV export of calls that started within the window (inclusive), line by line.
+
+        Only calls with a `duration` of at least `least_s`: up to FusionPBX 5.1 their ringing and
+        talking, from 5.2 on their talking.
 
         Yields the header, then the line of each row, with its newline; nothing if there are no
         calls. Both epochs must be at least 1: FusionPBX takes 0 for "not given" and would export
@@ -54,6 +57,7 @@ class FusionPbxSession(ListSession):
         assert 0 < start_epoch <= stop_epoch
         window = {"start_epoch": str(start_epoch), "stop_epoch": str(stop_epoch)}
         params = {"export_format": "csv", **window, **({"show": "all"} if all_tenants else {})}
+        params |= {"duration_min": str(least_s)} if least_s else {}
         for _ in range(2):
             login = await self._connection.log_in()
             async with (
