@@ -111,7 +111,8 @@ def test_an_interrupted_catch_up_continues_where_it_stopped() -> None:
 
 def test_after_a_catch_up_calls_read_before_the_outage_are_not_read_again() -> None:
     cursor = Cursor(NOON - 30 * HOUR, swept_at=NOON - 30 * HOUR)
-    todo, looked_at = planned(cursor), {}
+    todo = planned(cursor)
+    looked_at: dict[Band, int] = {}
     for window in todo.windows:
         looked_at |= dict.fromkeys(window.bands, NOON)
         cursor = advanced(cursor, todo, window, NOON, LOOKBACK, looked_at)
