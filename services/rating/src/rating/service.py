@@ -23,6 +23,9 @@ from rating.audit.store_money import MoneyStore
 from rating.claims.claim_check import claim_problem
 from rating.claims.loop import ClaimLoop
 from rating.claims.store import ALARMS, Claims
+from rating.exposure.long_calls import LONG_CALL_S, long_calls
+from rating.exposure.store import ExposureStore
+from rating.exposure.watch import ExposureWatch
 from rating.jobs.wiring import job_loops
 from rating.posting.batch import (
     CallRecord,
@@ -34,6 +37,7 @@ from rating.posting.batch import (
 )
 from rating.posting.events import events_of
 from rating.posting.records import SettlementResult
+from rating.posting.reference_data import ReferenceData
 from rating.posting.settlement import MatchedCall, Settlement, match_calls
 from rating.pricing.product_match import Match
 from rating.reference_loader import ReferenceLoader
@@ -94,6 +98,7 @@ class Rating:
         clock: Clock,
         retry_unrated_s: int,
         check_first: int = CHECK_FIRST,
+        long_call_s: int = LONG_CALL_S,
     ) -> None:
         self._store = store
         self._loader = ReferenceLoader(store)
@@ -102,6 +107,7 @@ class Rating:
         self._retry_unrated = timedelta(seconds=retry_unrated_s)
         self._replays = ReplayStore(store.pool)
         self._check_first = check_first
+        self._long_call_s = long_call_s
         self._one_at_a_time = asyncio.Lock()
 
     async def handle(self, batch: Sequence[Received]) -> Outcome:
@@ -168,6 +174,12 @@ class Rating:
             await transaction.claims.publish(events_of(result.published))
         count_posted(result.entries, result.balances)
         return found[-1].payment.payment_id
+
+    async def current_reference(self) -> ReferenceData:
+        """Accounts, products and tariffs as they are in the database now."""
+        async with self._one_at_a_time:
+            await self._loader.refresh()
+        return self._reference
 
     async def _save_reference_data(self, batch: RatingBatch) -> list[Rejected]:
         """Save the batch's profiles and tariff versions; those that are rejected."""
@@ -248,6 +260,9 @@ class Rating:
                 )
             await _write(transaction, result)
             await self._write_claims(transaction, result)
+            if found := long_calls(matched, result, self._long_call_s):
+                names = self._reference.client_names(c.account_id for c in found if c.account_id)
+                await transaction.long_calls.raise_alarms(found, names, self._clock.now())
         return result
 
     async def _write_claims(self, transaction: BatchTransaction, result: SettlementResult) -> None:
@@ -353,6 +368,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             store=RatingStore(pool),
             clock=SystemClock(),
             retry_unrated_s=settings.rating_retry_unrated_s,
+            long_call_s=settings.rating_long_call_s,
         )
         progress = health.loop(NAME)
         failures = keep_failures(pool, ALARMS, group=NAME, progress=health.loop("rating-failures"))
@@ -376,6 +392,12 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             rating=handler, store=ReplayStore(pool), progress=health.loop("rating-replay")
         )
         claims = ClaimLoop(rating=handler, progress=health.loop("rating-claims"))
+        exposure = ExposureWatch(
+            rating=handler,
+            store=ExposureStore(pool),
+            clock=SystemClock(),
+            progress=health.loop("rating-exposure"),
+        )
         relay = OutboxRelay(pool, publisher, schema="rating", progress=health.loop("rating-outbox"))
 
         def behind() -> bool:
@@ -396,5 +418,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         pruning = pruning_of(
             "rating", PRUNED, pool, settings.kept_days, health.loop("rating-pruning"), behind
         )
-        loops = (runner, failures, replayer, claims, relay, audit, counts, again, pruning)
+        loops = (
+            runner, failures, replayer, claims, exposure, relay, audit, counts, again, pruning,
+        )  # fmt: skip
         await run_together(stop, *(loop.run for loop in loops), *rows, *jobs)

@@ -17,6 +17,12 @@ class Settings(CommonSettings):
         description="seconds for which an unrated call is tried again by itself when an account or"
         " a tariff that it may have waited for changes; older ones wait for an operator's replay",
     )
+    rating_long_call_s: int = Field(
+        14_400,
+        ge=0,
+        description="seconds of talk beyond which a call raises the alarm long-call, once for each"
+        " call; it is charged all the same; 0: never",
+    )
     rating_audit_every_s: int = Field(
         300,
         ge=0,

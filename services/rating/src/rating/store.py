@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from rating.claims.store import ClaimTransaction
+from rating.exposure.store import LongCallTransaction
 from rating.ledger import AccountBalance, Entry
 from rating.posting.records import (
     ExistingNotBilled,
@@ -60,6 +61,7 @@ class BatchTransaction:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.claims = ClaimTransaction(connection)
+        self.long_calls = LongCallTransaction(connection)
 
     async def lock_balances(self, accounts: dict[str, str]) -> dict[str, AccountBalance]:
         """Lock the accounts in the order of their ids, and open new ones; their balances.

@@ -1,15 +1,20 @@
 """The accounts, products and tariffs by which calls are matched and priced, in memory. Pure."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from rating.posting.records import FreeKey
 from rating.pricing.billing_period import period_of
 from rating.pricing.call_time import answered_at
+from rating.pricing.package_terms import PackageTerms, package_terms
+from rating.pricing.price import PriceTerms
 from rating.pricing.product_match import Ambiguous, Match, ProductIndex
 from rating.pricing.rate_call import RatingOutcome, Unrated, rate_call
-from rating.pricing.tariff import TariffVersion, TariffVersions
-from ringfence_contracts.events.account import AccountChanged
+from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
+from ringfence_contracts.events.account import AccountChanged, Service
 from ringfence_contracts.events.call import CallCompleted
+
+_KNOWN_DEAREST = 1000
 
 
 class ReferenceData:
@@ -19,6 +24,7 @@ class ReferenceData:
         self._accounts: dict[str, AccountChanged] = {}
         self._products = ProductIndex()
         self._tariffs = TariffVersions()
+        self._dearest: dict[tuple[int, PackageTerms], int] = {}
 
     def put_account(self, account: AccountChanged) -> bool:
         """Replace what is known of an account; whether it differs from what was known."""
@@ -59,6 +65,39 @@ class ReferenceData:
             for account_id, c in clients.items()
         }
 
+    def is_prepaid(self, account_id: str, service_id: str) -> bool:
+        """Whether credit limits this product; a product that is not known is metered."""
+        service = self._service(account_id, service_id)
+        return service is not None and service.prepaid
+
+    def dearest_micro(
+        self, account_id: str, service_id: str, talk_s: int, at: datetime
+    ) -> int | None:
+        """What this much talk costs by a product's dearest rate in force; None if unknown."""
+        service = self._service(account_id, service_id)
+        if service is None:
+            return None
+        terms = package_terms(service.package, service.flat_rate)
+        if isinstance(terms.flat, PriceTerms):
+            return terms.flat.charge(talk_s, 0)[2]
+        if terms.tariff_id is None:
+            return None
+        version = self._tariffs.in_force(terms.tariff_id, at)
+        if version is None:
+            return None
+        hour_micro = self._dearest.get((version.version_id, terms))
+        if hour_micro is None:
+            if len(self._dearest) >= _KNOWN_DEAREST:
+                self._dearest.clear()
+            hour_micro = dearest_hour_micro(version.deck, terms)
+            self._dearest[version.version_id, terms] = hour_micro
+        return -(-talk_s * hour_micro // 3600)
+
+    def _service(self, account_id: str, service_id: str) -> Service | None:
+        account = self._accounts.get(account_id)
+        services = account.services if account else ()
+        return next((s for s in services if s.service_id == service_id), None)
+
     def tenants_of(self, account_ids: Sequence[str]) -> list[tuple[str, str]]:
         """The tenants whose calls may be these accounts': (server_id, tenant)."""
         return [
@@ -67,3 +106,10 @@ class ReferenceData:
             if account_id in self._accounts
             for service in self._accounts[account_id].services
         ]
+
+
+def dearest_hour_micro(deck: Deck, terms: PackageTerms) -> int:
+    """What an hour of talk costs by the dearest row of a deck under a package."""
+    prices = (terms.outbound(rate) for rate in deck.distinct_rates())
+    charged = [price.charge(3600, 0)[2] for price in prices if isinstance(price, PriceTerms)]
+    return max(charged, default=0)

@@ -89,6 +89,10 @@ class Deck:
                 return found
         return None
 
+    def distinct_rates(self) -> list[DeckRate]:
+        """Each rate that occurs in the deck, once."""
+        return list({id(row.rate): row.rate for row in self._rows.values()}.values())
+
     def exactly(self, prefix: str) -> PrefixMatch | None:
         """The row of exactly this prefix."""
         return self._rows.get(prefix)
