@@ -17,7 +17,7 @@ from ringfence_contracts.errors import Retry
 from ringfence_contracts.events.account import AccountChanged
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.events.payment import PaymentReceived
-from ringfence_contracts.events.tariff import TariffPublished, rows_digest
+from ringfence_contracts.events.tariff import RateRow, TariffPublished, fees_of, rows_digest
 from ringfence_contracts.ids import derive
 from ringfence_contracts.records import Outcome
 from ringfence_contracts.topics import (
@@ -75,7 +75,7 @@ class Bench:
 
     async def publish_tariff(
         self,
-        *rows: tuple[str, str, str, int, int, int],
+        *rows: RateRow,
         version: int = 1,
         effective_from: datetime = NOON - timedelta(days=1),
         currency: str = "CAD",
@@ -91,9 +91,12 @@ class Bench:
         )
         for row in rows:
             await self.sql(
-                "insert into accounts.tariff_rate values ($1, $2, $3, $4, $5, $6, $7)",
+                "insert into accounts.tariff_rate (version_id, prefix, description, rate,"
+                " initial_s, increment_s, status, connection_fee, minimum_cost, maximum_cost)"
+                " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
                 version,
-                *row,
+                *row[:6],
+                *fees_of(row),
             )
         published = TariffPublished(
             tariff_id="north",

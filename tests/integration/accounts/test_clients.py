@@ -295,6 +295,8 @@ async def test_markup_under_100_and_an_unknown_tariff_warn(api: RunningApi) -> N
         ("country_code", "Canada"),
         ("markup_percent", "NaN"),
         ("tariff_id", "../etc"),
+        ("minimum_cost", "-0.05"),
+        ("maximum_cost", "free"),
     ],
 )
 async def test_a_malformed_package_is_refused(api: RunningApi, field: str, value: object) -> None:

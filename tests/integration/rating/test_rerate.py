@@ -228,6 +228,23 @@ async def test_only_the_version_changes_markup_and_fee_stay_as_charged(bench: Be
     assert await bench.balance() == -(30_000 * 2 + 500_000)
 
 
+async def test_amounts_of_a_row_are_those_of_the_version(bench: Bench) -> None:
+    """A row's fee is not taken for the package's when its charge is priced again."""
+    await bench.save_accounts(account(version=2, package={"minimum_cost": "0.02"}))
+    await bench.publish_tariff(
+        ("1", "North America", "0.01", 60, 60, 1, "0.5", None, "0.4"),
+        version=2,
+        effective_from=NOON - timedelta(hours=1),
+    )
+    await bench.rate(call())
+    assert await bench.balance() == -400_000
+    await bench.publish_tariff(("1", "North America", "0.01", 60, 60, 1), version=3)
+    order = ORDER._replace(version_id=3)
+    await bench.rerating().apply(order)
+    assert await bench.balance() == -20_000
+    assert await bench.drift() == []
+
+
 async def test_free_seconds_are_allocated_again_and_restored_by_undo(bench: Bench) -> None:
     """By the minute, the first call took all; by the second, there is something left for two."""
     await bench.save_accounts(account(version=2, package={"free_minutes": 1}))

@@ -51,6 +51,8 @@ def problems(model: Any, body: object) -> list[Any]:
         (ProductBody, {"server_id": "wat5"}, "body", "one of fusionpbx, vodia or lesnet"),
         (ProductBody, {"kind": "asterisk"}, "body", "one of 'fusionpbx'"),
         (PackageBody, {"tariff_id": "t", "free_minutes": -1}, "free_minutes", "0 or more"),
+        (PackageBody, {"tariff_id": "t", "minimum_cost": ".5", "maximum_cost": "0.05"},
+         "maximum_cost", "at least the minimum_cost, 0.5"),
         (PackageBody, {"tariff_id": "t", "free_minutes": "x"}, "free_minutes", "a whole number"),
         (PackageBody, {"tariff_id": "t", "country_code": "CA"}, "country_code", "1 to 3 digits"),
         (PackageBody, {"tariff_id": "t", "markup_percent": "NaN"}, "markup_percent", "a decimal"),

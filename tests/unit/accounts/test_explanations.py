@@ -84,6 +84,40 @@ def test_a_number_without_end_is_shown_with_a_mark() -> None:
 
 
 @pytest.mark.parametrize(
+    ("priced", "each_call", "ending"),
+    [
+        (
+            {"minimum_cost": "0.05"},
+            "at least 0.05 (by the package)",
+            "= 0.011, raised to the minimum cost of a call, 0.05, so 0.05 CAD",
+        ),
+        (
+            {"maximum_cost": "0.01", "of_row": ["maximum_cost"]},
+            "at most 0.01 (by the tariff's row, with the markup)",
+            "= 0.011, lowered to the maximum cost of a call, 0.01, so 0.05 CAD",
+        ),
+        (
+            {"minimum_cost": "0.05", "maximum_cost": "0.02"},
+            "at least 0.05 (by the package), at most 0.02 (by the package)",
+            "= 0.011, lowered to the maximum cost of a call, 0.02, so 0.05 CAD",
+        ),
+        (
+            {"connection_fee": "0.02", "minimum_cost": "0.01", "maximum_cost": "1"},
+            "for the connection 0.02 (by the package), at least 0.01 (by the package),"
+            " at most 1 (by the package)",
+            " + 0.02 for the connection = 0.031, so 0.05 CAD",
+        ),
+    ],
+)
+def test_the_amounts_for_a_call_are_explained(
+    priced: dict[str, Any], each_call: str, ending: str
+) -> None:
+    found = by_label(of_call(history(charge(-50_000, **priced))))
+    assert found["each call"] == each_call
+    assert found["cost"].endswith(ending)
+
+
+@pytest.mark.parametrize(
     ("rate_from", "text"),
     [
         ("custom-outbound", "the package's custom outbound rate, as prefix 1 (Canada)"),

@@ -28,7 +28,12 @@ def decimals(at_most: int, places: int) -> st.SearchStrategy[str]:
 
 RATES = decimals(10_000, places=6)
 MARKUPS = decimals(1_000, places=2)
-FEES = st.builds(CallFees, decimals(100, places=9))
+FEES = st.builds(
+    CallFees,
+    decimals(100, places=9),
+    decimals(2, places=7),
+    st.none() | decimals(200, places=7),
+)
 OUTBOUND = st.builds(
     PriceTerms.outbound, RATES, INCREMENTS, INCREMENTS, markup_percent=MARKUPS, fees=FEES
 )
@@ -57,9 +62,12 @@ def test_a_cost_is_the_exact_one_rounded_once(
     billed_s, free_s, cost_micro = terms.charge(billsec, free_left)
     paid_s = billed_s - free_s
     rate, markup = Fraction(terms.rate_per_min), Fraction(terms.markup_percent)
-    exact = paid_s * rate * markup / 100 / 60 + (
-        Fraction(terms.fees.connection_fee) if paid_s else 0
-    )
+    exact = Fraction(0)
+    if paid_s:
+        exact = paid_s * rate * markup / 100 / 60 + Fraction(terms.fees.connection_fee)
+        exact = max(exact, Fraction(terms.fees.minimum_cost))
+        if terms.fees.maximum_cost is not None:
+            exact = min(exact, Fraction(terms.fees.maximum_cost))
     assert -Fraction(1, 2) < cost_micro - exact * 10**6 <= Fraction(1, 2)
     assert cost_micro >= 0
 
@@ -150,6 +158,8 @@ def test_an_invalid_increment_is_rejected(text: str) -> None:
         ("markup_percent", {"markup_percent": "-1"}),
         ("markup_percent", {"rate_per_min": "1000000", "markup_percent": "101"}),
         ("connection_fee", {"fees": CallFees("-0.5")}),
+        ("minimum_cost", {"fees": CallFees(minimum_cost="-0.5")}),
+        ("maximum_cost", {"fees": CallFees(maximum_cost="1000001")}),
         ("initial_s", {"initial_s": 0}),
         ("increment_s", {"increment_s": 86_401}),
     ],

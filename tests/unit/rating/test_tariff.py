@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
 from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.tariff import RateRow, RowFees, rows_digest
 
 PREFIXES = st.text("0123", min_size=1, max_size=9)
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -47,9 +48,33 @@ def test_a_row_is_found_with_all_of_its_fields() -> None:
     assert deck.exactly("120") is None
 
 
+def test_a_row_with_amounts_for_each_call_has_them() -> None:
+    deck = Deck([(*row("1"), "0.05", None, "2"), row("44"), (*row("45"), None, None, None)])
+    assert [deck.longest_prefix(n).rate.fees for n in ("1", "44", "45")] == [  # type: ignore[union-attr]
+        RowFees("0.05", None, "2"), RowFees(), RowFees(),
+    ]  # fmt: skip
+    assert deck.exactly("44").rate is deck.exactly("45").rate  # type: ignore[union-attr]
+
+
+def test_amounts_of_a_row_change_its_digest_and_no_other() -> None:
+    plain = rows_digest([row("1")])
+    assert rows_digest([(*row("1"), None, None, None)]) == plain
+    with_amounts: list[RateRow] = [
+        (*row("1"), "0", None, None),
+        (*row("1"), None, "0", None),
+        (*row("1"), None, None, "0"),
+        (*row("1"), None, None, "1"),
+    ]
+    digests = {rows_digest([one]) for one in with_amounts}
+    assert len(digests | {plain}) == 5
+
+
 @pytest.mark.parametrize(
     ("field", "bad"),
     [
+        ("connection_fee", ("1", "x", "0.01", 1, 1, 1, "-1", None, None)),
+        ("minimum_cost", ("1", "x", "0.01", 1, 1, 1, None, "some", None)),
+        ("maximum_cost", ("1", "x", "0.01", 1, 1, 1, None, None, "1000001")),
         ("prefix", ("", "x", "0.01", 1, 1, 1)),
         ("prefix", ("+1", "x", "0.01", 1, 1, 1)),
         ("prefix", ("١", "x", "0.01", 1, 1, 1)),

@@ -118,6 +118,8 @@ def test_a_mismatch_is_shown_and_exits_1(
         ("rating", "rate_per_min", "cheap"),
         ("rating", "initial_s", "0"),
         ("rating", "connection_fee", "-0.1"),
+        ("rating", "minimum_cost", "some"),
+        ("rating", "maximum_cost", "-1"),
         ("rating", "expect_cost_micro", ""),
         ("suspension", "credit", "lots"),
         ("suspension", "state", "asleep"),
@@ -150,13 +152,24 @@ def test_a_missing_column_is_named(run: Run, kind: str, tmp_path: Path) -> None:
     missing = []
 
     def drop(header: list[str], rows: list[list[str]]) -> None:
-        missing.append(header.pop())
+        at = 2
+        missing.append(header.pop(at))
         for cells in rows:
-            cells.pop()
+            cells.pop(at)
 
     done = run(kind, edited(kind, tmp_path, drop))
     assert done.returncode == 2
     assert missing[0] in done.stderr
+
+
+def test_a_file_from_before_calls_had_limits_is_read(run: Run, tmp_path: Path) -> None:
+    def drop(header: list[str], rows: list[list[str]]) -> None:
+        first = header.index("minimum_cost")
+        del header[first:]
+        rows[:] = [cells[:first] for cells in rows[:24]]
+
+    done = run("rating", edited("rating", tmp_path, drop))
+    assert done.stdout == "rating: 24 cases, 0 mismatches\n"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -287,7 +287,8 @@ class RatingStore:
         The event of a tariff names only the version (the claim-check pattern).
         """
         rows = await self._pool.fetch(
-            "select prefix, description, rate, initial_s, increment_s, status"
+            "select prefix, description, rate, initial_s, increment_s, status,"
+            " connection_fee, minimum_cost, maximum_cost"
             ' from accounts.tariff_rate where version_id = $1 order by prefix collate "C"',
             version_id,
         )

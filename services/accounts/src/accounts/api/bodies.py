@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
@@ -14,6 +15,8 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_core import InitErrorDetails
@@ -272,6 +275,16 @@ class PackageBody(Package):
     connection_fee: RateText = "0"
     hide: tuple[FilterPattern, ...] = ()
     not_billed: tuple[FilterPattern, ...] = ()
+    minimum_cost: RateText = "0"
+    maximum_cost: RateText | None = None
+
+    @field_validator("maximum_cost")
+    @classmethod
+    def _not_under_the_minimum(cls, text: str | None, info: ValidationInfo) -> str | None:
+        minimum = info.data.get("minimum_cost")
+        if text is not None and minimum and Decimal(text) < Decimal(minimum):
+            raise ValueError(f"an amount of at least the minimum_cost, {minimum}")
+        return text
 
     def package(self) -> Package:
         """The package in its published form."""

@@ -111,6 +111,8 @@ def _price(amount_micro: int, currency: str, details: Mapping[str, Any]) -> Iter
     if markup != 100:
         rate_text += f" × {explanation['markup_percent']} % = {_decimal(marked_up)}"
     yield LabelledText("rate", rate_text)
+    if per_call := _per_call(explanation):
+        yield LabelledText("each call", per_call)
     yield LabelledText("billed", _billed(details, explanation["increment"]))
     if details["free_s"]:
         paid_s = details["billed_s"] - details["free_s"]
@@ -164,7 +166,39 @@ def _arithmetic(
     exact = marked_up * paid_s / 60 + fee
     with_fee = f" + {explanation['connection_fee']} for the connection" if fee else ""
     sum_ = f"{paid_s} s × {_decimal(marked_up)} / 60{with_fee} = {_decimal(exact)}"
-    return f"{sum_}, so {format_micro(cost)} {currency}"
+    limit = _limit(exact, explanation)
+    return f"{sum_}{limit}, so {format_micro(cost)} {currency}"
+
+
+def _limit(exact: Fraction, explanation: Mapping[str, Any]) -> str:
+    """Which limit of a call's cost replaces the exact cost; empty if none does."""
+    least, most = (explanation.get(name) for name in ("minimum_cost", "maximum_cost"))
+    if most is not None and parse_decimal(most, "maximum_cost") < max(
+        exact, parse_decimal(least or "0", "minimum_cost")
+    ):
+        return f", lowered to the maximum cost of a call, {most}"
+    if least is not None and parse_decimal(least, "minimum_cost") > exact:
+        return f", raised to the minimum cost of a call, {least}"
+    return ""
+
+
+_AMOUNTS = {
+    "connection_fee": "for the connection",
+    "minimum_cost": "at least",
+    "maximum_cost": "at most",
+}
+
+
+def _per_call(explanation: Mapping[str, Any]) -> str:
+    """The amounts that apply once to a call, and who sets them; empty without any."""
+    of_row = explanation.get("of_row", ())
+    amounts = []
+    for name, words in _AMOUNTS.items():
+        amount = explanation.get(name)
+        if amount is not None and (amount != "0" or name in of_row):
+            by = "the tariff's row, with the markup" if name in of_row else "the package"
+            amounts.append(f"{words} {amount} (by {by})")
+    return ", ".join(amounts)
 
 
 def _decimal(exact: Fraction) -> str:

@@ -23,6 +23,8 @@ class PackageAnswer(Answer):
     connection_fee: str
     hide: list[str]
     not_billed: list[str]
+    minimum_cost: str
+    maximum_cost: str | None
 
 
 class ChangedPackage(PackageAnswer):

@@ -9,6 +9,7 @@ from rating.pricing.price import NO_FEES, CallFees, PriceTerms, parse_increment
 from rating.pricing.tariff import CUSTOM_RATE, DeckRate
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Package
+from ringfence_contracts.events.tariff import NO_ROW_FEES, RowFees
 from ringfence_contracts.money import parse_decimal
 
 FLAT_INCREMENT = "60/60"
@@ -74,6 +75,7 @@ class PackageTerms:
                 rate.rate_per_min,
                 (rate.initial_s, rate.increment_s),
                 package.markup_percent,
+                rate.fees,
             )
         except BadInput as refusal:
             return Misconfigured(f"the package cannot price this row: {refusal}")
@@ -116,15 +118,24 @@ def _custom_outbound(package: Package) -> PriceTerms | Misconfigured:
 
 
 def _row_terms(
-    package: Package, rate_per_min: str, increments: tuple[int, int], markup_percent: str
+    package: Package,
+    rate_per_min: str,
+    increments: tuple[int, int],
+    markup_percent: str,
+    row_fees: RowFees = NO_ROW_FEES,
 ) -> PriceTerms:
-    """The price by a tariff row. A row at 0 costs no fee and uses no free seconds."""
+    """The price by a tariff row.
+
+    A row at 0 uses no free seconds, and costs no amount of the package: only those that it sets
+    itself.
+    """
     costs_nothing = parse_decimal(rate_per_min, "rate_per_min") == 0
+    fees = NO_FEES if costs_nothing else CallFees.of_package(package)
     return PriceTerms.outbound(
         rate_per_min,
         *increments,
         markup_percent=markup_percent,
-        fees=NO_FEES if costs_nothing else CallFees.of_package(package),
+        fees=fees.with_row(row_fees, markup_percent),
         takes_free_seconds=not costs_nothing,
     )
 

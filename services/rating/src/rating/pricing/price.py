@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import gcd
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Package
+from ringfence_contracts.events.tariff import RowFees
 from ringfence_contracts.money import MICRO, parse_decimal, round_half_up
 
 MAX_INCREMENT_S = 86_400
@@ -24,7 +25,10 @@ MAX_RATE_PER_MIN = 1_000_000
 """The highest rate accepted, markup included: any call's cost fits a BIGINT."""
 
 MAX_FEE = 1_000_000
-"""The largest connection fee accepted, in the currency's units."""
+"""The largest amount for a call that is accepted, in the currency's units."""
+
+MAX_MICRO_OF_A_CALL = 2**62
+"""Above any cost: a call without a maximum."""
 
 ROUNDING = "once per call, half up, to 0.000001"
 """The rounding rule, as explanations contain it."""
@@ -39,22 +43,66 @@ class Charge(NamedTuple):
 
 
 class CallFees(NamedTuple):
-    """The amounts of a package that apply once to a call, whatever its rate: decimals as text.
+    """The amounts that apply once to a call, whatever its length: decimals as text.
 
-    Package and explanation have a field of the same name for each.
+    A call that is paid for costs at least `minimum_cost`, and at most `maximum_cost`, if there is
+    one. If a row's minimum is above its package's maximum, the maximum counts. `of_row` names the
+    amounts that the tariff's row sets instead of the package; these include the markup.
+
+    An explanation has a field of the same name for each; those of its defaults are left out of it,
+    except the connection fee.
     """
 
     connection_fee: str = "0"
+    minimum_cost: str = "0"
+    maximum_cost: str | None = None
+    of_row: tuple[str, ...] = ()
 
     @classmethod
     def of_package(cls, package: Package) -> "CallFees":
-        """The fees that a package sets."""
-        return cls(package.connection_fee)
+        """The amounts that a package sets."""
+        return cls(package.connection_fee, package.minimum_cost, package.maximum_cost)
 
     @classmethod
-    def of_explanation(cls, explanation: Mapping[str, str]) -> "CallFees":
-        """The fees by which a charge was computed."""
-        return cls(explanation["connection_fee"])
+    def of_explanation(cls, explanation: Mapping[str, Any]) -> "CallFees":
+        """The amounts by which a charge was computed."""
+        return cls(
+            explanation["connection_fee"],
+            explanation.get("minimum_cost", "0"),
+            explanation.get("maximum_cost"),
+            tuple(explanation.get("of_row", ())),
+        )
+
+    def with_row(self, row: RowFees, markup_percent: str) -> "CallFees":
+        """These amounts, with those that a row sets in their place, multiplied by the markup.
+
+        Raises BadInput.
+        """
+        names = tuple(name for name, text in row._asdict().items() if text is not None)
+        marked_up = {
+            name: _multiplied(text, markup_percent, name)
+            for name, text in row._asdict().items()
+            if text is not None
+        }
+        return self._replace(**marked_up, of_row=names) if names else self
+
+    def of_their_package(self) -> dict[str, str | None]:
+        """The amounts that the package set, by its fields: without those of a row."""
+        amounts: dict[str, str | None] = {
+            "connection_fee": self.connection_fee,
+            "minimum_cost": self.minimum_cost,
+            "maximum_cost": self.maximum_cost,
+        }
+        return {name: text for name, text in amounts.items() if name not in self.of_row}
+
+    def members(self) -> dict[str, Any]:
+        """The amounts as members of an explanation."""
+        further = {"minimum_cost": self.minimum_cost, "maximum_cost": self.maximum_cost}
+        return {
+            "connection_fee": self.connection_fee,
+            **{name: text for name, text in further.items() if text not in ("0", None)},
+            **({"of_row": self.of_row} if self.of_row else {}),
+        }
 
 
 NO_FEES = CallFees()
@@ -66,7 +114,9 @@ class PriceTerms:
 
     Texts are kept as they were given, for explanations; `json_members` are all of them as members
     of a JSON object, without its brackets. The cost of `n` paid seconds, in micro-units, is
-    `(n * per_second + fee) / divisor`, exact before its rounding.
+    `(n * per_second + fee) / divisor`, exact before its rounding. It is then at least `least_micro`
+    and at most `most_micro`, if `has_limits`. Their rounding before is the rounding after: half up
+    keeps the order of numbers.
     """
 
     rate_per_min: str
@@ -79,6 +129,9 @@ class PriceTerms:
     fee: int = field(repr=False)
     divisor: int = field(repr=False)
     json_members: str = field(repr=False)
+    has_limits: bool = field(repr=False)
+    least_micro: int = field(repr=False)
+    most_micro: int = field(repr=False)
 
     @classmethod
     def outbound(
@@ -100,6 +153,7 @@ class PriceTerms:
         fee_micro = fee.numerator * divisor * 60 * MICRO
         divisor *= 60 * fee.denominator
         shared = gcd(per_second, fee_micro, divisor)
+        least_micro, most_micro = _limits(fees)
         return cls(
             rate_per_min=rate_per_min,
             markup_percent=markup_percent,
@@ -111,6 +165,9 @@ class PriceTerms:
             fee=fee_micro // shared,
             divisor=divisor // shared,
             json_members=_json_members(rate_per_min, markup_percent, initial_s, increment_s, fees),
+            has_limits=least_micro > 0 or fees.maximum_cost is not None,
+            least_micro=least_micro,
+            most_micro=most_micro,
         )
 
     @classmethod
@@ -139,6 +196,7 @@ class PriceTerms:
         """Price a call; seconds beyond the free ones are paid.
 
         The connection fee is due if any second is paid, and is included before the one rounding.
+        The minimum and the maximum cost apply to the sum of both.
         """
         billed_s = self.billed_seconds(billsec)
         free_s = 0
@@ -148,6 +206,8 @@ class PriceTerms:
         if not paid_s:
             return Charge(billed_s, free_s, 0)
         cost_micro = round_half_up(paid_s * self.per_second + self.fee, self.divisor)
+        if self.has_limits:
+            cost_micro = min(max(cost_micro, self.least_micro), self.most_micro)
         return Charge(billed_s, free_s, cost_micro)
 
 
@@ -178,7 +238,7 @@ def _json_members(rate: str, markup: str, initial_s: int, increment_s: int, fees
         "rate_per_min": rate,
         "markup_percent": markup,
         "increment": f"{initial_s}/{increment_s}",
-        **fees._asdict(),
+        **fees.members(),
         "rounding": ROUNDING,
     }
     return orjson.dumps(members)[1:-1].decode()
@@ -194,6 +254,34 @@ def _marked_up(rate_per_min: str, markup_percent: str) -> tuple[int, int]:
         expected = f"a rate of at most {MAX_RATE_PER_MIN} a minute with its markup"
         raise BadInput("markup_percent", markup_percent, expected)
     return dividend, divisor
+
+
+def _limits(fees: CallFees) -> tuple[int, int]:
+    """The minimum and the maximum cost of a call, rounded to micro-units."""
+    least = _price(fees.minimum_cost, "minimum_cost", MAX_FEE) * MICRO
+    least_micro = round_half_up(least.numerator, least.denominator)
+    if fees.maximum_cost is None:
+        return least_micro, MAX_MICRO_OF_A_CALL
+    most = _price(fees.maximum_cost, "maximum_cost", MAX_FEE) * MICRO
+    return least_micro, round_half_up(most.numerator, most.denominator)
+
+
+def _multiplied(text: str, markup_percent: str, name: str) -> str:
+    """An amount with its markup, exact, as a decimal text."""
+    amount = _price(text, name, MAX_FEE)
+    exact = amount * _price(markup_percent, "markup_percent", None) / 100
+    if exact > MAX_FEE:
+        raise BadInput(name, text, f"at most {MAX_FEE} with the markup")
+    return decimal_text(exact)
+
+
+def decimal_text(exact: Fraction) -> str:
+    """A fraction that has finitely many decimals, as decimal text without trailing zeros."""
+    places, scaled = 0, exact
+    while scaled.denominator != 1:
+        places, scaled = places + 1, scaled * 10
+    digits = f"{scaled.numerator:0{places + 1}d}"
+    return f"{digits[:-places]}.{digits[-places:]}" if places else digits
 
 
 def _price(text: str, name: str, limit: int | None) -> Fraction:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import final
 
-from rating.pricing.price import MAX_RATE_PER_MIN, check_increments
+from rating.pricing.price import MAX_FEE, MAX_RATE_PER_MIN, check_increments
 from ringfence_contracts.errors import BadInput
-from ringfence_contracts.events.tariff import RateRow
+from ringfence_contracts.events.tariff import NO_ROW_FEES, RateRow, RowFees, fees_of
 from ringfence_contracts.money import parse_decimal
 
 MAX_PREFIX = 15
@@ -33,16 +33,23 @@ Lengths = tuple[int, ...]
 class DeckRate:
     """The rate of a row. Equal rates of a deck are one object and are compared by identity."""
 
-    __slots__ = ("increment_s", "initial_s", "is_zero", "rate_per_min", "status")
+    __slots__ = ("fees", "increment_s", "initial_s", "is_zero", "rate_per_min", "status")
 
     def __init__(
-        self, rate_per_min: str, initial_s: int, increment_s: int, status: int, is_zero: bool
+        self,
+        rate_per_min: str,
+        initial_s: int,
+        increment_s: int,
+        status: int,
+        is_zero: bool,
+        fees: RowFees = NO_ROW_FEES,
     ) -> None:
         self.rate_per_min = rate_per_min
         self.initial_s = initial_s
         self.increment_s = increment_s
         self.status = status
         self.is_zero = is_zero
+        self.fees = fees
 
 
 @final
@@ -61,16 +68,17 @@ class Deck:
     """The rows of one tariff version; immutable.
 
     Raises BadInput for an invalid row: a prefix that is not 1 to 15 digits or occurs twice, a rate
-    that is not a decimal number, increments out of bounds, an unknown status.
+    or amount that is not a decimal number, increments out of bounds, an unknown status.
     """
 
     __slots__ = ("_rows", "_short", "_under")
 
     def __init__(self, rows: Iterable[RateRow]) -> None:
         self._rows: dict[str, PrefixMatch] = {}
-        rates: dict[tuple[str, int, int, int], DeckRate] = {}
-        for prefix, description, rate_per_min, initial_s, increment_s, status in rows:
-            key = (rate_per_min, initial_s, increment_s, status)
+        rates: dict[tuple[str, int, int, int, RowFees], DeckRate] = {}
+        for row in rows:
+            prefix, description, rate_per_min, initial_s, increment_s, status = row[:6]
+            key = (rate_per_min, initial_s, increment_s, status, fees_of(row))
             rate = rates.get(key) or rates.setdefault(key, _checked_rate(*key))
             self._check_prefix(prefix)
             self._rows[prefix] = PrefixMatch(prefix, description, rate)
@@ -161,11 +169,16 @@ def _newest_first(version: TariffVersion) -> tuple[datetime, int]:
     return version.effective_from, version.version_id
 
 
-def _checked_rate(rate_per_min: str, initial_s: int, increment_s: int, status: int) -> DeckRate:
+def _checked_rate(
+    rate_per_min: str, initial_s: int, increment_s: int, status: int, fees: RowFees
+) -> DeckRate:
     exact = parse_decimal(rate_per_min, "rate")
     if not 0 <= exact <= MAX_RATE_PER_MIN:
         raise BadInput("rate", rate_per_min, f"0 to {MAX_RATE_PER_MIN} a minute")
     check_increments(initial_s, increment_s)
     if status not in (CUSTOM_RATE, TARIFF_RATE):
         raise BadInput("status", status, "1 (the row's rate) or 0 (the package's custom rate)")
-    return DeckRate(rate_per_min, initial_s, increment_s, status, exact == 0)
+    for name, text in fees._asdict().items():
+        if text is not None and not 0 <= parse_decimal(text, name) <= MAX_FEE:
+            raise BadInput(name, text, f"0 to {MAX_FEE} for a call")
+    return DeckRate(rate_per_min, initial_s, increment_s, status, exact == 0, fees)

@@ -19,6 +19,8 @@ COLUMNS = (
     "expect_free_used_s",
     "expect_cost_micro",
 )
+FURTHER_COLUMNS = ("minimum_cost", "maximum_cost")
+"""Columns that a file may have behind these. Blank, or without them: no such limit."""
 
 
 class PriceCase(NamedTuple):
@@ -57,16 +59,19 @@ class PriceCase(NamedTuple):
 
 
 def _terms(row: dict[str, str]) -> PriceTerms:
-    rate, fee = row["rate_per_min"], row["connection_fee"]
+    rate = row["rate_per_min"]
+    fees = CallFees(
+        row["connection_fee"],
+        row.get("minimum_cost", "").strip() or "0",
+        row.get("maximum_cost", "").strip() or None,
+    )
     initial_s, increment_s = _whole(row, "initial_s"), _whole(row, "increment_s")
     direction = row["direction"].strip().casefold()
     if direction == "outbound":
         markup = row["markup_percent"]
-        return PriceTerms.outbound(
-            rate, initial_s, increment_s, markup_percent=markup, fees=CallFees(fee)
-        )
+        return PriceTerms.outbound(rate, initial_s, increment_s, markup_percent=markup, fees=fees)
     if direction == "inbound":
-        return PriceTerms.inbound(rate, initial_s, increment_s, fees=CallFees(fee))
+        return PriceTerms.inbound(rate, initial_s, increment_s, fees=fees)
     raise BadInput("direction", row["direction"], "outbound or inbound")
 
 

@@ -1,10 +1,10 @@
 """What charged calls would have cost by another tariff version.
 
-Only the version changes. Number, markup, connection fee and custom rate are those of the old
-charge. What the old charge does not contain (the fee of a call that was free of charge, the custom
-rate for a row that had none) is taken from the product's current package. Free seconds are
-allocated again, in the ledger's order, from what the calls had and what is left of the period. So a
-version with the same rates changes nothing.
+Only the version changes. Number, markup, the package's amounts for a call and custom rate are those
+of the old charge. What the old charge does not contain (an amount of a call that was free of
+charge, or that its row set, the custom rate for a row that had none) is taken from the product's
+current package. Free seconds are allocated again, in the ledger's order, from what the calls had
+and what is left of the period. So a version with the same rates changes nothing.
 
 Pure: without clock, socket, database or logger.
 """
@@ -234,13 +234,13 @@ def _as_charged(
 ) -> Package:  # fmt: skip
     """The current package, with what the charge's explanation contains of the former one."""
     package = present or Package(tariff_id=tariff_id)
-    known: dict[str, str] = {}
+    known: dict[str, str | None] = {}
     if rate_from == "tariff":
         known["markup_percent"] = markup
     else:
         known |= {"custom_outbound_rate": rate, "custom_outbound_increment": increment}
     if parse_decimal(rate, "rate_per_min"):
-        known |= fees._asdict()
+        known |= fees.of_their_package()
     return package.model_copy(update=known)
 
 

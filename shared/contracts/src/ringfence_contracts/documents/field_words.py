@@ -14,6 +14,8 @@ _UNITS = {
     "custom_inbound_rate": "currency per minute",
     "flat_rate": "currency per minute",
     "connection_fee": "currency",
+    "minimum_cost": "currency",
+    "maximum_cost": "currency",
     "custom_outbound_increment": "seconds",
     "custom_inbound_increment": "seconds",
 }

@@ -91,6 +91,8 @@ class Package(EventData):
     connection_fee: Decimal = "0"
     hide: tuple[Text, ...] = ()
     not_billed: tuple[Text, ...] = ()
+    minimum_cost: Decimal = "0"
+    maximum_cost: Decimal | None = None
 
 
 class Service(EventData):

@@ -1,0 +1,106 @@
+"""What a call costs, computed a second time: from docs/domain/billing.md, in exact fractions.
+
+It shares no code with rating, so that a mistake in one of both is a difference. A price is written
+as its rule reads, without regard to speed.
+"""
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import ceil, floor
+from typing import NamedTuple
+
+HUNDRED = Fraction(100)
+Amounts = Mapping[str, str | None]
+"""Connection fee, minimum and maximum cost by name; missing or None: not set."""
+
+NOTHING_SET: Amounts = {}
+
+
+class ReferenceRow(NamedTuple):
+    """A row of a rate card."""
+
+    prefix: str
+    rate: str
+    initial_s: int
+    increment_s: int
+    status: int
+    amounts: Amounts
+
+
+class ReferencePackage(NamedTuple):
+    """A package, as far as prices depend on it. `None`: the field is blank."""
+
+    markup: str
+    custom_outbound: tuple[str, int, int] | None
+    custom_inbound: tuple[str, int, int] | None
+    amounts: Amounts
+
+
+class ReferencePrice(NamedTuple):
+    """Billed and free seconds, and the cost in micro-units."""
+
+    billed_s: int
+    free_s: int
+    cost_micro: int
+
+
+def outbound(
+    package: ReferencePackage,
+    card: Sequence[ReferenceRow],
+    number: str,
+    billsec: int,
+    free_left_s: int,
+    *,
+    national: bool,
+) -> ReferencePrice | None:
+    """The price of an answered outbound call; None if nothing prices it."""
+    matching = [row for row in card if number.startswith(row.prefix)]
+    if not matching:
+        return None
+    row = max(matching, key=lambda one: len(one.prefix))
+    if row.status == 0:
+        if package.custom_outbound is None:
+            return None
+        rate, initial_s, increment_s = package.custom_outbound
+        markup, own = HUNDRED, NOTHING_SET
+    else:
+        rate, initial_s, increment_s = row.rate, row.initial_s, row.increment_s
+        markup, own = Fraction(package.markup), row.amounts
+    is_free = Fraction(rate) == 0
+    set_by_package = NOTHING_SET if is_free else package.amounts
+    amounts = {
+        name: Fraction(text) for name, text in set_by_package.items() if text is not None
+    } | {name: Fraction(text) * markup / 100 for name, text in own.items() if text is not None}
+    billed_s = billed(billsec, initial_s, increment_s)
+    free_s = min(billed_s, free_left_s) if national and not is_free else 0
+    return _price(billed_s, free_s, Fraction(rate) * markup / 100, amounts)
+
+
+def inbound(package: ReferencePackage, billsec: int) -> ReferencePrice | None:
+    """The price of an answered inbound call; None if nothing prices it."""
+    if package.custom_inbound is None:
+        return None
+    rate, initial_s, increment_s = package.custom_inbound
+    amounts = {n: Fraction(text) for n, text in package.amounts.items() if text is not None}
+    return _price(billed(billsec, initial_s, increment_s), 0, Fraction(rate), amounts)
+
+
+def billed(billsec: int, initial_s: int, increment_s: int) -> int:
+    """Billed seconds: the initial block, then whole increments of what is beyond it."""
+    if billsec == 0:
+        return 0
+    if billsec <= initial_s:
+        return initial_s
+    return initial_s + ceil(Fraction(billsec - initial_s, increment_s)) * increment_s
+
+
+def _price(
+    billed_s: int, free_s: int, per_minute: Fraction, amounts: Mapping[str, Fraction]
+) -> ReferencePrice:
+    paid_s = billed_s - free_s
+    cost = Fraction(0)
+    if paid_s > 0:
+        cost = paid_s * per_minute / 60 + amounts.get("connection_fee", Fraction(0))
+        cost = max(cost, amounts.get("minimum_cost", cost))
+        cost = min(cost, amounts.get("maximum_cost", cost))
+    return ReferencePrice(billed_s, free_s, floor(cost * 1_000_000 + Fraction(1, 2)))

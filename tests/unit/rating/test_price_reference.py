@@ -1,0 +1,171 @@
+"""Differential test: rating's prices and a reference in fractions, on 100,000 random calls."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from rating.pricing.product_match import Match, ProductIndex
+from rating.pricing.rate_call import Rated, Unrated, rate_call
+from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
+from ringfence_contracts.events.account import Service
+from ringfence_contracts.events.tariff import RateRow
+from ringfence_testing import records
+from ringfence_testing.records import NOON
+from tests.support import price_reference as reference
+from tests.support.price_reference import ReferencePackage, ReferencePrice, ReferenceRow
+
+CALLS = 100_000
+CALLS_OF_A_PACKAGE = 50
+SEEDS = 10
+AMOUNTS = ("connection_fee", "minimum_cost", "maximum_cost")
+NUMBERS = {
+    "14162345678": True, "16042345678": True, "12042345678": True, "12122345678": True,
+    "18762345678": False, "442079460018": False, "447400123456": False, "33142685300": False,
+    "493012345678": False,
+}  # fmt: skip
+"""Numbers and whether they are national to a package of country code 1."""
+
+
+RandomCall = tuple[str, str, int, int]
+"""Direction, number, seconds of talk, free seconds left."""
+
+
+class Dice(Random):
+    """Random values that lie near the edges of the rules more often than far from them."""
+
+    def decimal(self, whole: int, places: int) -> str:
+        """A decimal with up to `places` places, often 0, or a half of the last micro-unit."""
+        kind = self.random()
+        if kind < 0.05:
+            return "0"
+        if kind < 0.15:
+            return self.choice(("0.0000005", "0.000001", "0.00003", "1", "0.01", "0.0000015"))
+        digits = self.randint(0, places)
+        return f"{self.randint(0, whole)}" + (
+            f".{self.randrange(10**digits):0{digits}d}" if digits else ""
+        )
+
+    def increment(self) -> int:
+        """Seconds of an increment."""
+        return self.choice((1, 1, 6, 6, 10, 20, 30, 60, 60, self.randint(1, 3600)))
+
+    def amounts(self, often: float) -> dict[str, str | None]:
+        """Amounts for each call; one is set as often as given."""
+        return {name: self.decimal(2, 8) if self.random() < often else None for name in AMOUNTS}
+
+    def priced(self) -> tuple[str, int, int]:
+        """A rate per minute and its increments."""
+        return self.decimal(3, 9), self.increment(), self.increment()
+
+    def billsec(self) -> int:
+        """Seconds of talk."""
+        return self.choice((1, 6, 7, 30, 59, 60, 61, 3600, self.randint(1, 300),
+                            self.randint(1, 86_400)))  # fmt: skip
+
+
+class RandomCase:
+    """A random package and rate card, in the forms of rating and of the reference."""
+
+    def __init__(self, dice: Dice) -> None:
+        prefixes = {n[: dice.randint(1, len(n))] for n in NUMBERS if dice.random() < 0.9}
+        self.card = [
+            ReferenceRow(prefix, *dice.priced(), dice.choice((1, 1, 1, 0)), dice.amounts(0.2))
+            for prefix in prefixes
+        ]
+        self.package = ReferencePackage(
+            dice.choice(("100", "120", "220", "99.5", "0", dice.decimal(400, 6))),
+            dice.priced() if dice.random() < 0.8 else None,
+            dice.priced() if dice.random() < 0.9 else None,
+            dice.amounts(0.3),
+        )
+        rows: list[RateRow] = [
+            (
+                *(row.prefix, row.prefix, row.rate, row.initial_s, row.increment_s, row.status),
+                row.amounts["connection_fee"],
+                row.amounts["minimum_cost"],
+                row.amounts["maximum_cost"],
+            )
+            for row in self.card
+        ]
+        day_before = NOON - timedelta(days=1)
+        self.versions = TariffVersions([TariffVersion(1, "card", "CAD", day_before, Deck(rows))])
+        self.match = self._match()
+
+    def _match(self) -> Match:
+        package: dict[str, Any] = {
+            "tariff_id": "card",
+            "markup_percent": self.package.markup,
+            "inbound_enabled": True,
+            **{name: text for name, text in self.package.amounts.items() if text is not None},
+        }
+        custom = (("outbound", self.package.custom_outbound),
+                  ("inbound", self.package.custom_inbound))  # fmt: skip
+        for direction, priced in custom:
+            if priced is not None:
+                rate, initial_s, increment_s = priced
+                package[f"custom_{direction}_rate"] = rate
+                package[f"custom_{direction}_increment"] = f"{initial_s}/{increment_s}"
+        service = Service.model_validate(
+            {
+                "service_id": "s1", "name": "trunk", "kind": "fusionpbx", "server_id": "pbx1",
+                "tenant": "north.example", "package": package,
+            }
+        )  # fmt: skip
+        found = ProductIndex([records.account("a1", services=(service,))]).match(records.call())
+        assert isinstance(found, Match)
+        return found
+
+    def prices(
+        self, direction: str, number: str, billsec: int, free_left_s: int
+    ) -> tuple[ReferencePrice | None, ReferencePrice | None]:
+        """The price of one call by rating and by the reference; None: it waits."""
+        call = records.call(
+            direction=direction,
+            billsec=billsec,
+            destination_number=f"+{number}",
+            caller_destination=f"+{number}",
+        )
+        outcome = rate_call(call, self.match, self.versions, free_left_s)
+        assert isinstance(outcome, Rated | Unrated), outcome
+        got = None
+        if isinstance(outcome, Rated):
+            got = ReferencePrice(outcome.billed_s, outcome.free_s, outcome.cost_micro)
+        if direction == "inbound":
+            return got, reference.inbound(self.package, billsec)
+        national = NUMBERS[number]
+        expected = reference.outbound(
+            self.package, self.card, number, billsec, free_left_s, national=national
+        )
+        return got, expected
+
+
+def cases(seed: int, calls: int) -> Iterator[tuple[RandomCase, RandomCall]]:
+    """Random calls: their package and rate card, direction, number, talk and free seconds left."""
+    dice = Dice(seed)
+    for _ in range(calls // CALLS_OF_A_PACKAGE):
+        case = RandomCase(dice)
+        for _ in range(CALLS_OF_A_PACKAGE):
+            direction = dice.choice(("outbound", "outbound", "outbound", "inbound"))
+            free_left_s = dice.choice((0, 0, 30, 60, dice.randint(0, 5000)))
+            number, billsec = dice.choice(list(NUMBERS)), dice.billsec()
+            yield case, (direction, number, billsec, free_left_s)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_rating_and_the_reference_agree_on_every_price(
+    seed: int, request: pytest.FixtureRequest
+) -> None:
+    """All calls take 20 s of one core; `make test-fast` runs a tenth of them."""
+    fast = request.config.getoption("hypothesis_profile") == "fast"
+    calls = CALLS // SEEDS // (10 if fast else 1)
+    differing, priced = [], 0
+    for case, call in cases(seed, calls):
+        got, expected = case.prices(*call)
+        priced += got is not None
+        if got != expected:
+            differing.append((call, case.package, case.card, got, expected))
+    assert not differing, f"{len(differing)} calls differ, the first: {differing[0]}"
+    assert priced > calls * 0.7, "most random calls must have a price"
