@@ -14,7 +14,7 @@ VERSION_FILE := shared/runtime/src/ringfence/version.py
 SOURCES := $(addsuffix /src,$(MEMBERS)) deploy/dashboards/src
 INSTALLED := .venv/.installed
 
-.PHONY: help install compiled lint format test test-fast coverage test-deploy run demo bench bench-large images dashboards clean lock version
+.PHONY: help install compiled lint format test test-fast coverage test-deploy run demo bench bench-large chaos images dashboards clean lock version
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,7 +39,7 @@ lint: install ## Check style, types, import rules, plain words and contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
-	$(BIN)/mypy tests/conftest.py tests/support tests/unit tests/contract tests/integration tests/e2e tests/deploy
+	$(BIN)/mypy tests/conftest.py tests/support tests/unit tests/contract tests/integration tests/e2e tests/deploy tests/chaos
 	MYPYPATH=tests/bench $(BIN)/mypy tests/bench # it runs from its own folder
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.support.plain_words
@@ -76,6 +76,9 @@ bench: compiled ## Measure speed on this machine, and write tests/bench/RESULTS.
 
 bench-large: compiled ## Measure verification and disk with 20 million entries (ARGS="--entries 1000000": fewer)
 	$(BIN)/python tests/bench/large.py $(ARGS)
+
+chaos: compiled ## Run faults of every kind, check the books after each, and write tests/chaos/RESULTS.md
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 IMAGES := cdr-ingest rating balance-watch suspender notifier accounts tools simulators
 ENGINE ?= $(shell command -v podman || command -v docker)

@@ -1,0 +1,106 @@
+"""The table of a run, for people and for RESULTS.md."""
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.chaos.invariants import NAMES, Verdict
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+_HEAD = """\
+# What the chaos suite found
+
+By `make chaos{arguments}`, {now:%Y-%m-%d %H:%M} UTC, Python {python}, {machine}; load average at
+the end {load:.1f} on {cores} cores. The machine was shared with other work, so durations are not
+those of a machine of its own.
+
+Each scenario has a stack of its own: broker, database, six services, a simulated PBX, a mail
+server. Its calls come by push, by pull, or both, each sent 1 to 5 times; payments as well.
+
+- *converged*: from the end of the faults and of the sending until the independent check
+  (`tests/chaos/invariants.py`) found no difference.
+- *lost*: calls that were accepted and are nowhere. *double*: calls with two charges.
+- *I1* to *I12*: differences at the end; the invariants are in
+  [docs/architecture.md](../../docs/architecture.md). n/a: it could not be checked, see the notes.
+- *verify*: what `ringfence database verify --full --replay` says.
+
+How to run it: [CONTRIBUTING.md](../../CONTRIBUTING.md).
+"""
+
+
+@dataclass
+class Result:
+    """A row of the table."""
+
+    scenario: str
+    title: str
+    calls: int = 0
+    posts: int = 0
+    kills: int = 0
+    took_s: float = 0.0
+    converged_s: float = 0.0
+    verdict: Verdict | None = None
+    verify: Sequence[str] = ()
+    notes: list[str] = field(default_factory=list)
+    skipped: str = ""
+    failure: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing differs; a scenario that was skipped holds nothing and breaks nothing."""
+        if self.skipped:
+            return True
+        return not self.failure and self.verdict is not None and (
+            self.verdict.holds and not self.verify
+        )  # fmt: skip
+
+    def cells(self) -> list[str]:
+        """The row as texts."""
+        if self.verdict is None:
+            why = f"skipped: {self.skipped}" if self.skipped else f"failed: {self.failure}"
+            return [self.scenario, why, *[""] * (len(COLUMNS) - 2)]
+        verdict = self.verdict
+        return [
+            self.scenario,
+            "passed" if self.holds else "FAILED",
+            f"{self.calls:,}",
+            f"{self.posts:,}",
+            f"{self.kills:,}",
+            f"{self.took_s:.0f} s",
+            f"{self.converged_s:.1f} s",
+            str(len(verdict.lost)),
+            str(len(verdict.doubled)),
+            *("n/a" if n in verdict.unknown else str(len(verdict.differences[n])) for n in NAMES),
+            "holds" if not self.verify else "differs",
+        ]
+
+
+COLUMNS = (
+    "scenario", "result", "calls", "posts", "kills", "took", "converged", "lost", "double", *NAMES,
+    "verify",
+)  # fmt: skip
+
+
+def as_markdown(results: Sequence[Result], arguments: str) -> str:
+    """The whole of RESULTS.md."""
+    head = _HEAD.format(
+        now=datetime.now(UTC),
+        python=platform.python_version(),
+        machine=platform.machine(),
+        load=os.getloadavg()[0],
+        cores=os.cpu_count(),
+        arguments=f' ARGS="{arguments}"' if arguments else "",
+    )
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---|---|" + "---:|" * (len(COLUMNS) - 3) + "---|"]
+    lines += ["| " + " | ".join(result.cells()) + " |" for result in results]
+    notes = []
+    for result in results:
+        said = [result.title, *result.notes]
+        if result.verdict is not None:
+            said += result.verdict.lines()
+        said += [f"verify, {line}" for line in result.verify]
+        notes += [f"- **{result.scenario}**: {line}" for line in said]
+    return "\n".join([head, *lines, "", *(["## Notes", ""] if notes else []), *notes, ""])

@@ -1,0 +1,1 @@
+"""The scenarios: each sends calls while one kind of fault happens."""

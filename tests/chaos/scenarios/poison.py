@@ -1,0 +1,93 @@
+"""Poison on every topic, while good calls flow: each bad record is a dead letter of each reader."""
+
+import asyncio
+import json
+
+from aiokafka import AIOKafkaProducer
+from pydantic import ValidationError
+
+from ringfence_contracts.examples import examples_of
+from ringfence_contracts.topics import ALL_TOPICS, PARTITIONS, Topic
+from ringfence_testing.wait import until
+from tests.chaos.invariants import Leniency
+from tests.chaos.readings import read_ledger, read_topics
+from tests.chaos.scenarios.scenario import Done, Plan
+from tests.chaos.town import ChaosTown
+from tests.chaos.traffic import send
+from tests.support.hostile import random_records
+
+EACH = 60
+"""Bad records of each topic: fewer than the limit, beyond which they go to a table."""
+
+_PARKED_S = 120
+
+
+async def poison(town: ChaosTown, plan: Plan) -> Done:
+    """All readers go on; none ends."""
+    wave = await town.plan(plan.calls, each=plan.clients_each)
+    before = {name: child.restart_count for name, child in town.stack.supervisor.children.items()}
+    expected = 0
+    sending = asyncio.create_task(send(town, wave))
+    try:
+        for topic in ALL_TOPICS:
+            if topic.readers:
+                expected += await _write(town, topic) * len(topic.readers)
+        await sending
+    finally:
+        sending.cancel()
+    found = 0
+
+    async def all_parked() -> bool:
+        nonlocal found
+        topics, _ = await read_topics(town.stack.bootstrap, {})
+        found = len(topics.dead_letters)
+        return found >= expected
+
+    await until(all_parked, timeout_s=_PARKED_S, every_s=2, what=f"{expected} dead letters")
+    ended = {
+        name: child.restart_count - before[name]
+        for name, child in town.stack.supervisor.children.items()
+        if child.restart_count > before[name]
+    }
+    assert not ended, f"ended by a record: {ended}"
+    return Done(
+        before=await read_ledger(town.stack.dsn),
+        leniency=Leniency(poison=True),
+        notes=[f"{expected} readings of bad records, {found} dead letters, no service ended"],
+    )
+
+
+async def _write(town: ChaosTown, topic: Topic) -> int:
+    """Write records that are none of the topic's contract; returns how many."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=town.stack.bootstrap, max_request_size=4 * 1024 * 1024
+    )
+    await producer.start()
+    written = 0
+    try:
+        examples = examples_of(topic)
+        while written < EACH:
+            example = town.chance.choice(examples)
+            [(value, headers)] = random_records(example.value, town.chance, 1)
+            if _is_good(topic, value):
+                continue
+            key = town.chance.randbytes(9)
+            await producer.send(
+                topic.name, value or None, key=key, headers=list(headers),
+                partition=written % PARTITIONS,
+            )  # fmt: skip
+            written += 1
+        await producer.flush()
+    finally:
+        await producer.stop()
+    return written
+
+
+def _is_good(topic: Topic, value: bytes) -> bool:
+    """Whether a record could be believed: then it is no poison, and may not be written."""
+    try:
+        json.loads(value)
+        topic.data.model_validate_json(value)
+    except (ValueError, ValidationError, RecursionError):
+        return False
+    return True
