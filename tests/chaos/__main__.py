@@ -5,7 +5,6 @@ python -m tests.chaos --only kill,stop --calls 5000    these scenarios, with few
 """
 
 import asyncio
-import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.results import COLUMNS, RESULTS, Result, as_markdown
+from tests.chaos.results import COLUMNS, RESULTS, Result, write_results
 from tests.chaos.scenarios.scenario import Plan, Scenario
 from tests.chaos.suite import BY_NAME, SCENARIOS, run_suite
 
@@ -43,15 +42,18 @@ def chaos(
     def say(line: str) -> None:
         console.print(f"{time.monotonic() - began:6.0f} s  {line}", markup=False, highlight=False)
 
+    def keep(result: Result) -> None:
+        if write:
+            write_results([result], list(BY_NAME))
+
+    plan = Plan(calls, pause_s=pause_s)
     with TemporaryDirectory(prefix="ringfence-chaos-") as temporary:
-        results = asyncio.run(
-            run_suite(
-                folder or Path(temporary), only, Plan(calls, pause_s=pause_s), seed=seed, say=say
-            )
+        running = run_suite(
+            folder or Path(temporary), only, plan, seed=seed, say=say, on_result=keep
         )
+        results = asyncio.run(running)
     Console(width=max(console.width, 150)).print(_table(results))
     if write:
-        RESULTS.write_text(as_markdown(results, " ".join(sys.argv[1:])), encoding="utf-8")
         console.print(f"Written to {RESULTS}.")
     if not all(result.holds for result in results):
         raise SystemExit(1)

@@ -1,21 +1,24 @@
 """The table of a run, for people and for RESULTS.md."""
 
+import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.invariants import NAMES, Verdict
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+_ROWS = RESULTS.with_name("results.json")
 _HEAD = """\
 # What the chaos suite found
 
-By `make chaos{arguments}`, {now:%Y-%m-%d %H:%M} UTC, Python {python}, {machine}; load average at
-the end {load:.1f} on {cores} cores. The machine was shared with other work, so durations are not
-those of a machine of its own.
+By `make chaos`, Python {python}, {machine}; load average at the end {load:.1f} on {cores} cores.
+The machine was shared with other work, so durations are not those of a machine of its own. A run
+with `--only` replaces the rows of its scenarios and keeps the others.
 
 Each scenario has a stack of its own: broker, database, six services, a simulated PBX, a mail
 server. Its calls come by push, by pull, or both, each sent 1 to 5 times; payments as well.
@@ -57,10 +60,18 @@ class Result:
             self.verdict.holds and not self.verify
         )  # fmt: skip
 
+    def lines(self) -> list[str]:
+        """What is to be said beside the row."""
+        said = list(self.notes)
+        if self.verdict is not None:
+            said += self.verdict.lines()
+        said += [f"verify, {line}" for line in self.verify]
+        return said + [text for text in (self.failure, self.skipped) if text]
+
     def cells(self) -> list[str]:
         """The row as texts."""
         if self.verdict is None:
-            why = f"skipped: {self.skipped}" if self.skipped else f"failed: {self.failure}"
+            why = "skipped" if self.skipped else "FAILED"
             return [self.scenario, why, *[""] * (len(COLUMNS) - 2)]
         verdict = self.verdict
         return [
@@ -84,23 +95,41 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def as_markdown(results: Sequence[Result], arguments: str) -> str:
+def write_results(results: Sequence[Result], order: Sequence[str]) -> None:
+    """Write RESULTS.md, with the rows of earlier runs for scenarios that did not run now."""
+    rows = {row["scenario"]: row for row in _earlier()}
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+    for result in results:
+        rows[result.scenario] = {
+            "scenario": result.scenario,
+            "cells": [*result.cells(), now],
+            "notes": [result.title, *result.lines()],
+        }
+    kept = [rows[name] for name in order if name in rows]
+    _ROWS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    RESULTS.write_text(as_markdown(kept), encoding="utf-8")
+
+
+def _earlier() -> list[dict[str, Any]]:
+    if not _ROWS.is_file():
+        return []
+    found: list[dict[str, Any]] = json.loads(_ROWS.read_text(encoding="utf-8"))
+    return found
+
+
+def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """The whole of RESULTS.md."""
     head = _HEAD.format(
-        now=datetime.now(UTC),
         python=platform.python_version(),
         machine=platform.machine(),
         load=os.getloadavg()[0],
         cores=os.cpu_count(),
-        arguments=f' ARGS="{arguments}"' if arguments else "",
     )
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|---|---|" + "---:|" * (len(COLUMNS) - 3) + "---|"]
-    lines += ["| " + " | ".join(result.cells()) + " |" for result in results]
-    notes = []
-    for result in results:
-        said = [result.title, *result.notes]
-        if result.verdict is not None:
-            said += result.verdict.lines()
-        said += [f"verify, {line}" for line in result.verify]
-        notes += [f"- **{result.scenario}**: {line}" for line in said]
-    return "\n".join([head, *lines, "", *(["## Notes", ""] if notes else []), *notes, ""])
+    columns = (*COLUMNS, "ended at (UTC)")
+    lines = [
+        "| " + " | ".join(columns) + " |",
+        "|---|---|" + "---:|" * (len(columns) - 4) + "---|---|",
+    ]
+    lines += ["| " + " | ".join(row["cells"]) + " |" for row in rows]
+    notes = [f"- **{row['scenario']}**: {line}" for row in rows for line in row["notes"]]
+    return "\n".join([head, *lines, "", "## Notes", "", *notes, ""])

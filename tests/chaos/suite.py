@@ -6,15 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.chaos.results import Result
+from tests.chaos.scenarios.disk import disk
 from tests.chaos.scenarios.kill import kill
 from tests.chaos.scenarios.outside import outside
 from tests.chaos.scenarios.poison import poison
 from tests.chaos.scenarios.power import broker_behind, database_behind
 from tests.chaos.scenarios.rebalance import rebalance
-from tests.chaos.scenarios.scenario import Plan, Scenario, Skipped
+from tests.chaos.scenarios.scenario import Plan, Scenario
+from tests.chaos.scenarios.steps import steps
 from tests.chaos.scenarios.stop import stop
 from tests.chaos.settling import CONVERGE_S, settle
-from tests.chaos.town import ChaosTown
+from tests.chaos.town import ChaosTown, Skipped
 
 SCENARIOS = (
     Scenario("kill", "kill -9 of every service at random", kill, share=1.0),
@@ -24,6 +26,8 @@ SCENARIOS = (
     Scenario("rebalance", "rebalance storms of three rating replicas", rebalance),
     Scenario("poison", "poison on every topic", poison, share=0.1),
     Scenario("outside", "PBX and mail server at their worst", outside, share=0.1),
+    Scenario("disk", "full disks", disk, share=0.1, needs=frozenset({"disks"})),
+    Scenario("clock", "steps of the clock", steps, share=0.1, needs=frozenset({"clock"})),
 )
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
@@ -35,6 +39,7 @@ async def run_suite(
     *,
     seed: int,
     say: Callable[[str], None],
+    on_result: Callable[[Result], None],
 ) -> list[Result]:
     """Run scenarios one after the other; a failure of one does not end the others."""
     results = []
@@ -42,7 +47,9 @@ async def run_suite(
         say(f"{scenario.title}…")
         own = replace(plan, calls=max(1, round(plan.calls * scenario.share)))
         try:
-            async with ChaosTown(folder / scenario.name, seed=seed, say=say) as town:
+            async with ChaosTown(
+                folder / scenario.name, seed=seed, say=say, needs=scenario.needs
+            ) as town:
                 result = await run_scenario(town, scenario, own)
         except Skipped as skipped:
             result = Result(scenario.name, scenario.title, skipped=str(skipped))
@@ -50,11 +57,10 @@ async def run_suite(
             text = f"{type(error).__name__}: {error}".splitlines()[0][:300]
             result = Result(scenario.name, scenario.title, failure=text)
         say(f"{scenario.title}: {'passed' if result.holds else 'FAILED'}")
-        for line in (*result.notes, *(result.verdict.lines() if result.verdict else ())):
-            say(f"  {line}")
-        for line in (*result.verify, *filter(None, [result.failure, result.skipped])):
+        for line in result.lines():
             say(f"  {line}")
         results.append(result)
+        on_result(result)
     return results
 
 

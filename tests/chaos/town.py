@@ -21,9 +21,16 @@ from ringfence_local.processes.supervisor import Supervisor
 from ringfence_local.stack import Stack
 from ringfence_local.state import secret_file
 from ringfence_testing.wait import until
+from tests.chaos.clock import CannotCompile, SteppedClock
 from tests.chaos.mail_proxy import MailProxy
 from tests.chaos.planned import PlannedCall, PlannedClient, PlannedPayment, Wave, plan_wave
+from tests.chaos.small_disks import CannotMount, SmallDisks
 from tests.support.stack_harness import StackHarness
+
+
+class Skipped(Exception):
+    """A scenario cannot run here; the message has the reason."""
+
 
 UP_S = 120
 PUSH_USER = "freeswitch"
@@ -62,7 +69,11 @@ class Sent:
 
 
 class ChaosTown:
-    """A running stack with its clients. `say` gets lines about the progress."""
+    """A running stack with its clients. `say` gets lines about the progress.
+
+    `needs`: "disks" for small file systems, "clock" for a clock that can be stepped. Entering it
+    raises Skipped if this machine has not what is needed.
+    """
 
     def __init__(
         self,
@@ -70,11 +81,15 @@ class ChaosTown:
         *,
         seed: int,
         say: Callable[[str], None],
-        environment: Mapping[str, str] | None = None,
+        needs: frozenset[str] = frozenset(),
     ) -> None:
+        self.needs = needs
+        self.disks = SmallDisks(folder)
+        self.clock = SteppedClock(folder.with_name(f"{folder.name}-clock"))
+        environment = self.clock.environment if "clock" in needs else {}
         self.mail_proxy = MailProxy()
         mails = {"RINGFENCE_NOTIFIER_SMTP_PORT": str(self.mail_proxy.port)}
-        self.stack = ChaosStack(folder, {**mails, **(environment or {})})
+        self.stack = ChaosStack(folder, {**mails, **environment})
         self.chance = random.Random(seed)
         self.say = say
         self.sent = Sent()
@@ -85,6 +100,7 @@ class ChaosTown:
 
     async def __aenter__(self) -> "ChaosTown":
         async with AsyncExitStack() as opening:
+            self._prepare(opening)
             await opening.enter_async_context(self.mail_proxy)
             await opening.enter_async_context(self.stack)
             self.mail_proxy.target = self.stack.ports["inbox"]
@@ -100,6 +116,16 @@ class ChaosTown:
         traceback: TracebackType | None,
     ) -> None:
         await self._open.aclose()
+
+    def _prepare(self, opening: AsyncExitStack) -> None:
+        try:
+            if "disks" in self.needs:
+                opening.callback(self.disks.close)
+                self.disks.open()
+            if "clock" in self.needs:
+                self.clock.build()
+        except (CannotMount, CannotCompile) as error:
+            raise Skipped(str(error)) from None
 
     async def plan(self, calls: int, *, each: int = 2) -> Wave:
         """Plan a wave and create its clients."""

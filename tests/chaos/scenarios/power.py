@@ -80,7 +80,7 @@ async def copy_as_at_once(town: ChaosTown, part: str, folder: Path, copy: Path) 
     pids = processes_of(town.pid_of(part))
     signal_all(pids, signal.SIGSTOP)
     try:
-        command = ("cp", "-a", "--sparse=always", str(folder), str(copy))
+        command = ("cp", "-a", str(folder), str(copy))
         process = await asyncio.create_subprocess_exec(*command)
         assert await process.wait() == 0, command
     finally:

@@ -8,10 +8,6 @@ from tests.chaos.invariants import Leniency
 from tests.chaos.town import ChaosTown
 
 
-class Skipped(Exception):
-    """The scenario cannot run here; the message has the reason."""
-
-
 @dataclass(frozen=True)
 class Plan:
     """How much of it. `pause_s` is how long a process is stopped, `per_second` bounds the sends."""
@@ -38,10 +34,11 @@ class Done:
 class Scenario:
     """A scenario by its name on the command line.
 
-    `share`: the part of the calls of `--calls` that it sends.
+    `share`: the part of the calls of `--calls` that it sends. `needs`: see ChaosTown.
     """
 
     name: str
     title: str
     run: Callable[[ChaosTown, Plan], Awaitable[Done]]
     share: float = 0.2
+    needs: frozenset[str] = frozenset()
