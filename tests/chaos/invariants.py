@@ -33,7 +33,7 @@ class Leniency:
 
 
 @dataclass
-class Verdict:
+class Findings:
     """The result of a check."""
 
     lost: list[str] = field(default_factory=list)
@@ -64,36 +64,36 @@ def check(
     *,
     before: Mapping[str, tuple[Any, ...]],
     leniency: Leniency,
-) -> Verdict:
+) -> Findings:
     """Check everything. `before`: the ledger as it was at an earlier moment (I8)."""
-    verdict = Verdict()
+    findings = Findings()
     tables = readings.tables
     entries: dict[str, list[Row]] = defaultdict(list)
     for row in tables["ledger"]:
         entries[row["account_id"]].append(row)
-    _check_balances(verdict, tables, entries, sent)
-    live = _check_charges(verdict, tables, sent)
-    _check_costs(verdict, readings, live, leniency)
-    _check_places(verdict, tables, live, sent)
-    _check_mails(verdict, readings, leniency)
-    _check_switches(verdict, readings, sent)
-    _check_replay(verdict, readings, leniency)
+    _check_balances(findings, tables, entries, sent)
+    live = _check_charges(findings, tables, sent)
+    _check_costs(findings, readings, live, leniency)
+    _check_places(findings, tables, live, sent)
+    _check_mails(findings, readings, leniency)
+    _check_switches(findings, readings, sent)
+    _check_replay(findings, readings, leniency)
     now = {row["entry_id"]: tuple(row) for row in tables["ledger"]}
     for entry_id, known in before.items():
         if now.get(entry_id) != known:
             how = "changed" if entry_id in now else "removed"
-            verdict.differences["I8"].append(f"entry {entry_id} was {how}")
-    verdict.differences["I9"] += readings.leaks
-    _check_payments(verdict, readings, sent)
-    _check_holds(verdict, tables)
-    _check_copies(verdict, readings, leniency)
-    return verdict
+            findings.differences["I8"].append(f"entry {entry_id} was {how}")
+    findings.differences["I9"] += readings.leaks
+    _check_payments(findings, readings, sent)
+    _check_holds(findings, tables)
+    _check_copies(findings, readings, leniency)
+    return findings
 
 
 def _check_balances(
-    verdict: Verdict, tables: Mapping[str, Any], entries: Mapping[str, list[Row]], sent: Sent
+    findings: Findings, tables: Mapping[str, Any], entries: Mapping[str, list[Row]], sent: Sent
 ) -> None:
-    differences = verdict.differences["I1"]
+    differences = findings.differences["I1"]
     balances = {row["account_id"]: row for row in tables["balances"]}
     gaps: Counter[str] = Counter()
     for row in tables["gaps"]:
@@ -118,12 +118,12 @@ def _check_balances(
         kept = balances[account_id]["balance_micro"] if account_id in balances else 0
         if kept != planned.balance_micro:
             differences.append(
-                f"{account_id} ({planned.fate}): balance {kept}, what was sent comes to"
+                f"{account_id} ({planned.ending}): balance {kept}, what was sent comes to"
                 f" {planned.balance_micro}"
             )
 
 
-def _check_charges(verdict: Verdict, tables: Mapping[str, Any], sent: Sent) -> dict[str, int]:
+def _check_charges(findings: Findings, tables: Mapping[str, Any], sent: Sent) -> dict[str, int]:
     """I4; returns the live charge of each charged call, in micro-units."""
     reversed_ids = {row["reverses"] for row in tables["ledger"] if row["kind"] == "reversal"}
     live: dict[str, list[int]] = defaultdict(list)
@@ -135,18 +135,18 @@ def _check_charges(verdict: Verdict, tables: Mapping[str, Any], sent: Sent) -> d
                 live[row["cause_id"]].append(-row["amount_micro"])
     for name, amounts in live.items():
         if len(amounts) > 1:
-            verdict.doubled.append(name)
-            verdict.differences["I4"].append(f"call {name}: {len(amounts)} live charges")
+            findings.doubled.append(name)
+            findings.differences["I4"].append(f"call {name}: {len(amounts)} live charges")
     first_ids = {row["cause_id"]: row["entry_id"] for row in tables["ledger"]}
     for call in sent.calls:
         name = str(call.call_id)
         if charged[name] and first_ids[name] != str(charge_id(name)):
-            verdict.differences["I4"].append(f"call {name}: its charge has another id")
+            findings.differences["I4"].append(f"call {name}: its charge has another id")
     return {name: sum(amounts) for name, amounts in live.items()}
 
 
 def _check_costs(
-    verdict: Verdict, readings: Readings, live: Mapping[str, int], leniency: Leniency
+    findings: Findings, readings: Readings, live: Mapping[str, int], leniency: Leniency
 ) -> None:
     """I2: ledger and call.rated have the same costs; `_check_sent_calls` has what was sent."""
     published: dict[str, int] = {}
@@ -157,13 +157,13 @@ def _check_costs(
         if call not in published and leniency.topics_lost:
             continue
         if live.get(call) != published.get(call):
-            verdict.differences["I2"].append(
+            findings.differences["I2"].append(
                 f"call {call}: charged {live.get(call)}, published {published.get(call)}"
             )
 
 
 def _check_places(
-    verdict: Verdict, tables: Mapping[str, Any], live: Mapping[str, int], sent: Sent
+    findings: Findings, tables: Mapping[str, Any], live: Mapping[str, int], sent: Sent
 ) -> None:
     places: dict[str, list[str]] = defaultdict(list)
     for call in live:
@@ -171,42 +171,42 @@ def _check_places(
     for table, place in (("not_billed", "not-billed"), ("unrated", "unrated"), ("dead", "dead")):
         for row in tables[table]:
             places[row["call_id"]].append(place)
-    differences = verdict.differences["I3"]
+    differences = findings.differences["I3"]
     accepted = set()
     for row in tables["records"]:
         if row["disposition"] == "published":
             accepted.add(row["record_id"])
             if len(places[row["record_id"]]) != 1:
                 differences.append(f"call {row['record_id']}: in {places[row['record_id']]}")
-    _check_sent_calls(verdict, places, accepted, live, sent)
+    _check_sent_calls(findings, places, accepted, live, sent)
 
 
 def _check_sent_calls(
-    verdict: Verdict,
+    findings: Findings,
     places: Mapping[str, list[str]],
     accepted: Collection[str],
     live: Mapping[str, int],
     sent: Sent,
 ) -> None:
-    differences = verdict.differences["I3"]
+    differences = findings.differences["I3"]
     for planned in sent.calls:
         name = str(planned.call_id)
         if places[name] != [planned.route.outcome]:
             if not places[name]:
-                verdict.lost.append(f"{name}, sent by {planned.way}")
+                findings.lost.append(f"{name}, sent by {planned.way}")
             differences.append(f"call {name}: in {places[name]}, expected {planned.route.outcome}")
         elif name not in accepted:
             differences.append(f"call {name}: rated, and not among the accepted records")
         if planned.route.outcome == "rated" and live.get(name, planned.cost_micro) != (
             planned.cost_micro
         ):
-            verdict.differences["I2"].append(
+            findings.differences["I2"].append(
                 f"call {name}: charged {live[name]}, costs {planned.cost_micro}"
             )
 
 
-def _check_mails(verdict: Verdict, readings: Readings, leniency: Leniency) -> None:
-    differences = verdict.differences["I5"]
+def _check_mails(findings: Findings, readings: Readings, leniency: Leniency) -> None:
+    differences = findings.differences["I5"]
     owed: Counter[tuple[str, str, int, int]] = Counter()
     sent: Counter[tuple[str, str]] = Counter()
     doubtful: Counter[tuple[str, str]] = Counter()
@@ -230,11 +230,11 @@ def _check_mails(verdict: Verdict, readings: Readings, leniency: Leniency) -> No
         is_owed = kind and number and data.get("mail_owed", True)
         if is_owed and not owed[row["account_id"], kind or "", number, 0]:
             differences.append(f"mail {kind} {number} of {row['account_id']}: not owed")
-    _compare_inbox(verdict, readings, sent, doubtful, leniency)
+    _compare_inbox(findings, readings, sent, doubtful, leniency)
 
 
 def _compare_inbox(
-    verdict: Verdict,
+    findings: Findings,
     readings: Readings,
     sent: Mapping[tuple[str, str], int],
     doubtful: Mapping[tuple[str, str], int],
@@ -243,7 +243,7 @@ def _compare_inbox(
     """Each mail that is noted as sent is in the inbox once; one in doubt may be."""
     ids = Counter(mail.message_id for mail in readings.inbox)
     inbox = Counter((mail.recipient, mail.subject) for mail in readings.inbox)
-    differences = verdict.differences["I5"]
+    differences = findings.differences["I5"]
     if not leniency.may_repeat_mails:
         differences += [f"mail {name} came {n} times" for name, n in ids.items() if n > 1]
     for key, count in sent.items():
@@ -252,8 +252,8 @@ def _compare_inbox(
             differences.append(f"mail {key}: {inbox[key]} in the inbox, {count} noted as sent")
 
 
-def _check_switches(verdict: Verdict, readings: Readings, sent: Sent) -> None:
-    differences = verdict.differences["I6"]
+def _check_switches(findings: Findings, readings: Readings, sent: Sent) -> None:
+    differences = findings.differences["I6"]
     services = {row["account_id"]: row for row in readings.tables["services"]}
     for planned in sent.clients:
         client, row = planned.client, services.get(planned.client.account_id)
@@ -261,10 +261,10 @@ def _check_switches(verdict: Verdict, readings: Readings, sent: Sent) -> None:
         right = "suspended" if is_off else "active"
         if row is None or not _is_confirmed(row, right):
             found = (row["wanted"], row["confirmed"], row["last_error"]) if row else None
-            differences.append(f"{client.account_id} ({planned.fate}): {found}, right is {right}")
+            differences.append(f"{client.account_id} ({planned.ending}): {found}, right is {right}")
         flag = readings.gateways.get(client.gateway_id)
         if flag != (not is_off, not is_off):
-            differences.append(f"{client.account_id} ({planned.fate}): its trunk is {flag}")
+            differences.append(f"{client.account_id} ({planned.ending}): its trunk is {flag}")
 
 
 def _is_confirmed(row: Row, right: str) -> bool:
@@ -277,10 +277,10 @@ def _is_confirmed(row: Row, right: str) -> bool:
     )
 
 
-def _check_replay(verdict: Verdict, readings: Readings, leniency: Leniency) -> None:
+def _check_replay(findings: Findings, readings: Readings, leniency: Leniency) -> None:
     """I7: payments and charges of the topics come to the balances."""
     if leniency.topics_lost:
-        verdict.unknown.add("I7")
+        findings.unknown.add("I7")
         return
     entries: dict[str, tuple[str, int]] = {}
     held = {row["payment_id"] for row in readings.tables["payments"]}
@@ -297,14 +297,14 @@ def _check_replay(verdict: Verdict, readings: Readings, leniency: Leniency) -> N
         sums[account_id] += amount
     for row in readings.tables["balances"]:
         if sums[row["account_id"]] != row["balance_micro"]:
-            verdict.differences["I7"].append(
+            findings.differences["I7"].append(
                 f"{row['account_id']}: the topics come to {sums[row['account_id']]},"
                 f" the balance is {row['balance_micro']}"
             )
 
 
-def _check_payments(verdict: Verdict, readings: Readings, sent: Sent) -> None:
-    differences = verdict.differences["I10"]
+def _check_payments(findings: Findings, readings: Readings, sent: Sent) -> None:
+    differences = findings.differences["I10"]
     tables = readings.tables
     posted = {
         row["cause_id"]: (row["account_id"], row["amount_micro"])
@@ -328,8 +328,8 @@ def _check_payments(verdict: Verdict, readings: Readings, sent: Sent) -> None:
         differences.append(f"payment {row['payment_id']} waits to be claimed")
 
 
-def _check_holds(verdict: Verdict, tables: Mapping[str, Any]) -> None:
-    differences = verdict.differences["I11"]
+def _check_holds(findings: Findings, tables: Mapping[str, Any]) -> None:
+    differences = findings.differences["I11"]
     balances = {row["account_id"]: row["balance_micro"] for row in tables["balances"]}
     watched = {row["account_id"]: row for row in tables["watched"]}
     suspended = {row["account_id"]: row for row in tables["suspended"]}
@@ -347,9 +347,9 @@ def _check_holds(verdict: Verdict, tables: Mapping[str, Any]) -> None:
             differences.append(f"{account_id}: hold {watch['holds']}, the suspender has another")
 
 
-def _check_copies(verdict: Verdict, readings: Readings, leniency: Leniency) -> None:
-    _check_profiles(verdict, readings)
-    differences = verdict.differences["I12"]
+def _check_copies(findings: Findings, readings: Readings, leniency: Leniency) -> None:
+    _check_profiles(findings, readings)
+    differences = findings.differences["I12"]
     tables = readings.tables
     watched = {
         row["account_id"]: (row["balance_version"], row["balance_micro"])
@@ -371,8 +371,8 @@ def _check_copies(verdict: Verdict, readings: Readings, leniency: Leniency) -> N
         differences += [f"dead letter in {line}" for line in readings.topics.dead_letters]
 
 
-def _check_profiles(verdict: Verdict, readings: Readings) -> None:
-    differences = verdict.differences["I12"]
+def _check_profiles(findings: Findings, readings: Readings) -> None:
+    differences = findings.differences["I12"]
     tables = readings.tables
     copies = {
         "rating": {r["account_id"]: r["version"] for r in tables["rating_profiles"]},

@@ -15,9 +15,9 @@ from ringfence_local.demo.scene import PBX_ID
 
 Outcome = Literal["rated", "not-billed", "unrated"]
 Way = Literal["pull", "push", "both"]
-Fate = Literal["rich", "low", "exact", "over", "saved"]
+Ending = Literal["rich", "low", "exact", "over", "saved"]
 
-FATES: tuple[Fate, ...] = ("rich", "low", "exact", "over", "saved")
+ENDINGS: tuple[Ending, ...] = ("rich", "low", "exact", "over", "saved")
 """What is left at the end: much; less than the threshold; exactly 0; less than 0; much, by a
 top-up in the middle."""
 
@@ -115,7 +115,7 @@ class PlannedClient:
     """A client, with what must be left at the end."""
 
     client: SampleClient
-    fate: Fate
+    ending: Ending
     opening_micro: int
     balance_micro: int
 
@@ -130,19 +130,19 @@ class Wave:
 
 
 def plan_wave(number: int, calls: int, chance: random.Random, *, each: int = 2) -> Wave:
-    """Plan `calls` calls of `each` clients of each fate. `number` makes the clients' names new."""
-    names = [f"{9000 + number * 100 + n}" for n in range(each * len(FATES))]
+    """Plan `calls` calls of `each` clients of each ending; `number` makes names new."""
+    names = [f"{9000 + number * 100 + n}" for n in range(each * len(ENDINGS))]
     planned = [_call(chance, names, number) for _ in range(calls)]
     spent = dict.fromkeys(names, 0)
     for call in planned:
         spent[call.account_id] += call.cost_micro
     clients, payments = [], []
     for place, name in enumerate(names):
-        fate = FATES[place % len(FATES)]
-        opening, paid = _money(fate, spent[name])
+        ending = ENDINGS[place % len(ENDINGS)]
+        opening, paid = _money(ending, spent[name])
         clients.append(
             PlannedClient(
-                _client(name, opening, number), fate, opening, opening + paid - spent[name]
+                _client(name, opening, number), ending, opening, opening + paid - spent[name]
             )
         )
         if paid:
@@ -150,7 +150,7 @@ def plan_wave(number: int, calls: int, chance: random.Random, *, each: int = 2) 
     return Wave(clients, planned, payments)
 
 
-def _money(fate: Fate, spent_micro: int) -> tuple[int, int]:
+def _money(ending: Ending, spent_micro: int) -> tuple[int, int]:
     """The opening balance and the payment of a client who spends so much."""
     half = spent_micro // 2
     return {
@@ -159,7 +159,7 @@ def _money(fate: Fate, spent_micro: int) -> tuple[int, int]:
         "exact": (spent_micro, 0),
         "over": (half, 0),
         "saved": (half, spent_micro + _SPARE_MICRO),
-    }[fate]
+    }[ending]
 
 
 def _client(name: str, opening_micro: int, number: int) -> SampleClient:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.invariants import NAMES, Verdict
+from tests.chaos.invariants import NAMES, Findings
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _ROWS = RESULTS.with_name("results.json")
@@ -45,7 +45,7 @@ class Result:
     kills: int = 0
     took_s: float = 0.0
     converged_s: float = 0.0
-    verdict: Verdict | None = None
+    findings: Findings | None = None
     verify: Sequence[str] = ()
     notes: list[str] = field(default_factory=list)
     skipped: str = ""
@@ -56,24 +56,24 @@ class Result:
         """Whether nothing differs; a scenario that was skipped holds nothing and breaks nothing."""
         if self.skipped:
             return True
-        return not self.failure and self.verdict is not None and (
-            self.verdict.holds and not self.verify
+        return not self.failure and self.findings is not None and (
+            self.findings.holds and not self.verify
         )  # fmt: skip
 
     def lines(self) -> list[str]:
         """What is to be said beside the row."""
         said = list(self.notes)
-        if self.verdict is not None:
-            said += self.verdict.lines()
+        if self.findings is not None:
+            said += self.findings.lines()
         said += [f"verify, {line}" for line in self.verify]
         return said + [text for text in (self.failure, self.skipped) if text]
 
     def cells(self) -> list[str]:
         """The row as texts."""
-        if self.verdict is None:
+        if self.findings is None:
             why = "skipped" if self.skipped else "FAILED"
             return [self.scenario, why, *[""] * (len(COLUMNS) - 2)]
-        verdict = self.verdict
+        findings = self.findings
         return [
             self.scenario,
             "passed" if self.holds else "FAILED",
@@ -82,9 +82,9 @@ class Result:
             f"{self.kills:,}",
             f"{self.took_s:.0f} s",
             f"{self.converged_s:.1f} s",
-            str(len(verdict.lost)),
-            str(len(verdict.doubled)),
-            *("n/a" if n in verdict.unknown else str(len(verdict.differences[n])) for n in NAMES),
+            str(len(findings.lost)),
+            str(len(findings.doubled)),
+            *("n/a" if n in findings.unknown else str(len(findings.differences[n])) for n in NAMES),
             "holds" if not self.verify else "differs",
         ]
 

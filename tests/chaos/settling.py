@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 import orjson
 
-from tests.chaos.invariants import Leniency, Verdict, check
+from tests.chaos.invariants import Findings, Leniency, check
 from tests.chaos.readings import Readings, read_everything
 from tests.chaos.town import ChaosTown, Stopwatch
 
@@ -28,7 +28,7 @@ select (select count(distinct cause_id) from rating.ledger where kind = 'charge'
 class Settled:
     """The result of a scenario's check."""
 
-    verdict: Verdict
+    findings: Findings
     readings: Readings
     converged_s: float
     verify: list[str] = field(default_factory=list)
@@ -54,13 +54,13 @@ async def settle(
                 raise
             await asyncio.sleep(_LOOK_EVERY_S)
             continue
-        verdict = check(readings, town.sent, before=before, leniency=leniency)
-        town.say(f"checked after {took_s:.0f} s: {' | '.join(verdict.lines(1)) or 'all holds'}")
-        if verdict.holds or watch.s > timeout_s:
+        findings = check(readings, town.sent, before=before, leniency=leniency)
+        town.say(f"checked after {took_s:.0f} s: {' | '.join(findings.lines(1)) or 'all holds'}")
+        if findings.holds or watch.s > timeout_s:
             break
         await asyncio.sleep(_LOOK_EVERY_S)
     verify = await asyncio.to_thread(verify_by_product, town, replay=not leniency.topics_lost)
-    return Settled(verdict, readings, took_s, verify)
+    return Settled(findings, readings, took_s, verify)
 
 
 async def until_all_placed(town: ChaosTown, watch: Stopwatch, timeout_s: float) -> None:

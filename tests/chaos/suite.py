@@ -82,7 +82,7 @@ async def run_scenario(town: ChaosTown, scenario: Scenario, plan: Plan) -> Resul
         kills=town.kills - kills,
         took_s=time.monotonic() - began,
         converged_s=settled.converged_s,
-        verdict=settled.verdict,
+        findings=settled.findings,
         verify=settled.verify,
         notes=done.notes,
     )

@@ -1,6 +1,6 @@
 """Sends a wave: calls into the PBX's list and as posts, each 1 to 5 times, and payments.
 
-Whoever sends goes on until it is answered, as FreeSWITCH and a payment page do: what is counted as
+A sender goes on until it is answered, as FreeSWITCH and a payment page do: what is counted as
 sent was accepted.
 """
 

@@ -26,7 +26,7 @@ async def test_kills_and_stops_lose_and_double_nothing(tmp_path: Path) -> None:
 async def one(town: ChaosTown, scenario: Scenario, plan: Plan) -> None:
     """Run a scenario; nothing may be lost, doubled or different after it."""
     result = await run_scenario(town, scenario, plan)
-    assert result.verdict is not None
-    assert result.verdict.lines() == []
+    assert result.findings is not None
+    assert result.findings.lines() == []
     assert list(result.verify) == []
     assert scenario.name != "kill" or result.kills >= 6

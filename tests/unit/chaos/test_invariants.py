@@ -177,8 +177,8 @@ DAMAGES: tuple[tuple[str, Damage], ...] = (
 
 
 def found_in(readings: Readings, before: dict[str, tuple[Any, ...]] | None = None) -> set[str]:
-    verdict = check(readings, sent_of(wave()), before=before or {}, leniency=Leniency())
-    return {name for name, lines in verdict.differences.items() if lines}
+    findings = check(readings, sent_of(wave()), before=before or {}, leniency=Leniency())
+    return {name for name, lines in findings.differences.items() if lines}
 
 
 def ledger(readings: Readings) -> dict[str, tuple[Any, ...]]:
@@ -199,9 +199,9 @@ def with_rows(readings: Readings) -> Readings:
 
 def test_nothing_is_found_where_nothing_is_wrong() -> None:
     readings = with_rows(readings_of(wave()))
-    verdict = check(readings, sent_of(wave()), before=ledger(readings), leniency=Leniency())
-    assert verdict.lines() == []
-    assert verdict.holds
+    findings = check(readings, sent_of(wave()), before=ledger(readings), leniency=Leniency())
+    assert findings.lines() == []
+    assert findings.holds
 
 
 @pytest.mark.parametrize(("name", "damage"), DAMAGES)
@@ -216,8 +216,8 @@ def test_a_lost_call_and_a_second_charge_are_counted() -> None:
     readings = with_rows(readings_of(wave()))
     lose_a_call(readings)
     charge_twice(readings)
-    verdict = check(readings, sent_of(wave()), before={}, leniency=Leniency())
-    assert (len(verdict.lost), len(verdict.doubled)) == (1, 1)
+    findings = check(readings, sent_of(wave()), before={}, leniency=Leniency())
+    assert (len(findings.lost), len(findings.doubled)) == (1, 1)
 
 
 def test_the_price_of_a_route_counts_begun_periods() -> None:
