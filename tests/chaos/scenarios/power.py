@@ -76,7 +76,7 @@ async def _cut(town: ChaosTown, plan: Plan, server: Kafka | Postgres, part: str)
 
 
 async def copy_as_at_once(town: ChaosTown, part: str, folder: Path, copy: Path) -> None:
-    """Copy a server's files as a snapshot of its disk would: no process of it writes at that time."""
+    """Copy a server's files as a snapshot of its disk would: nothing is written during the copy."""
     pids = processes_of(town.pid_of(part))
     signal_all(pids, signal.SIGSTOP)
     try:
