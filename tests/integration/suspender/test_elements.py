@@ -327,6 +327,59 @@ async def test_an_extension_of_the_rest_that_another_client_enters_is_on_at_once
     assert harness.fake_pbx.off == {"101", "102"}
 
 
+async def test_a_range_is_what_the_server_has_of_it_and_no_other_product_lists(
+    harness: SuspenderHarness,
+) -> None:
+    harness.fake_pbx.extensions["north.example"] = {"099", "101", "103", "150", "199", "200"}
+    listed = product("150", service_id="svc-b")
+    rest = product(service_id="svc-c", rest_of_tenant=True)
+    await harness.profile(1, "2002", services=(listed,))
+    await harness.profile(1, "2003", services=(rest,))
+    await held(harness, product(extension_ranges=("100-199",)))
+    assert harness.fake_pbx.off == {"101", "103", "199"}
+    await harness.profile(2, "2003", services=(rest,), orders=(order("manual"),))
+    await harness.work_done()
+    assert harness.fake_pbx.off == {"099", "101", "103", "199", "200"}
+    await harness.restored()
+    await harness.work_done()
+    assert harness.fake_pbx.off == {"099", "200"}
+
+
+async def test_an_extension_listed_by_a_held_client_goes_off_within_anothers_range(
+    harness: SuspenderHarness,
+) -> None:
+    harness.fake_pbx.extensions["north.example"] = {"101", "150"}
+    whole = product(service_id="svc-b", extension_ranges=("100-199",))
+    await harness.profile(1, "2002", services=(whole,))
+    await held(harness, product("150"))
+    assert harness.fake_pbx.off == {"150"}
+
+
+async def test_an_extension_of_a_range_that_another_client_enters_is_on_at_once(
+    harness: SuspenderHarness,
+) -> None:
+    harness.fake_pbx.extensions["north.example"] = {"101", "102", "103"}
+    await held(harness, product(extension_ranges=("100-199",)))
+    assert harness.fake_pbx.off == {"101", "102", "103"}
+    await harness.profile(1, "2002", services=(product("103", service_id="svc-b"),))
+    await harness.work_done()
+    assert harness.fake_pbx.off == {"101", "102"}
+
+
+async def test_a_range_that_leaves_a_held_product_stays_off_until_its_release(
+    harness: SuspenderHarness,
+) -> None:
+    harness.fake_pbx.extensions["north.example"] = {"101", "201"}
+    await held(harness, product(extension_ranges=("100-199", "200-299")))
+    assert harness.fake_pbx.off == {"101", "201"}
+    await harness.profile(2, services=(product(extension_ranges=("100-199",)),))
+    await harness.work_done()
+    assert harness.fake_pbx.off == {"101", "201"}
+    await harness.restored()
+    await harness.work_done()
+    assert harness.fake_pbx.off == set()
+
+
 async def test_a_tenant_that_cannot_be_listed_fails_its_own_service_alone(
     harness: SuspenderHarness,
 ) -> None:

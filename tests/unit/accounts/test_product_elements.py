@@ -36,6 +36,7 @@ def extension(number: str, way: str = "extensions") -> Element:
         ({"extensions": ("101",)}, extension("101")),
         ({"extensions": ("101",), "outbound_only": True}, extension("101", "outbound")),
         ({"rest_of_tenant": True}, extension("*")),
+        ({"extension_ranges": ("100-199",)}, extension("100-199")),
         ({"suspend_by": "domain"}, Element("domain", TENANT, TENANT)),
         ({"suspend_by": "gateway", "gateway_ids": (GATEWAY,)}, Element("gateway", "", GATEWAY)),
         (
@@ -67,6 +68,13 @@ def test_a_product_with_the_rest_names_every_extension_of_its_tenant() -> None:
     elsewhere = service(rest_of_tenant=True, tenant="other.example.com")
     assert left_behind([extension("102")], [elsewhere]) == (extension("102"),)
     outbound = service(rest_of_tenant=True, outbound_only=True)
+    assert left_behind([extension("102")], [outbound]) == (extension("102"),)
+
+
+def test_a_product_with_a_range_names_every_extension_of_it() -> None:
+    ranged = service(extension_ranges=("100-199",))
+    assert left_behind([extension("102"), extension("200")], [ranged]) == (extension("200"),)
+    outbound = service(extension_ranges=("100-199",), outbound_only=True)
     assert left_behind([extension("102")], [outbound]) == (extension("102"),)
 
 

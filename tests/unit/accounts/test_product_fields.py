@@ -83,6 +83,34 @@ def test_a_star_is_the_rest_of_the_tenant(typed: str, extensions: tuple[str, ...
     assert read_product("fusionpbx", FUSIONPBX).parts["rest_of_tenant"] is False
 
 
+@pytest.mark.parametrize("typed", ["2112 | 2200-2249", "2200 - 2249|2112|2200-2249"])
+def test_a_range_of_extensions_is_kept_as_a_range(typed: str) -> None:
+    parts = read_product("fusionpbx", {**FUSIONPBX, "extensions": typed}).parts
+    assert (parts["extensions"], parts["extension_ranges"]) == (("2112",), ("2200-2249",))
+    assert parts["rest_of_tenant"] is False
+
+
+def test_a_blank_list_of_extensions_is_the_whole_tenants() -> None:
+    parts = read_product("fusionpbx", {**FUSIONPBX, "extensions": " "}).parts
+    assert (parts["extensions"], parts["rest_of_tenant"]) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("typed", "ranges", "rest"),
+    [("", (), True), (" * ", (), True), ("8300-8349", ("8300-8349",), False)],
+)
+def test_a_vodia_product_may_have_a_range_or_the_rest(
+    typed: str, ranges: tuple[str, ...], rest: bool
+) -> None:
+    parts = read_product("vodia", {**VODIA, "did_or_extension": typed}).parts
+    assert (parts["extension_ranges"], parts["rest_of_tenant"]) == (ranges, rest)
+
+
+def test_the_refusal_of_a_range_says_what_a_range_is() -> None:
+    with pytest.raises(FieldRefused, match=r"2116-2112.*lower to a higher.*2200-2249"):
+        read_product("fusionpbx", {**FUSIONPBX, "extensions": "2112 | 2116-2112"})
+
+
 REFUSED = [
     ("fusionpbx", "domain_tenant_and_main_dids", ""),
     ("fusionpbx", "domain_tenant_and_main_dids", "mcon.wat5.ictvoip.ca"),
@@ -94,10 +122,14 @@ REFUSED = [
     ("fusionpbx", "domain_tenant_and_main_dids", "http://mcon.ca/ | 5192229000"),
     ("fusionpbx", "domain_tenant_and_main_dids", "a..b | 5192229000"),
     ("fusionpbx", "domain_tenant_and_main_dids", "mcon.ca' or 1=1 -- | 5192229000"),
-    ("fusionpbx", "extensions", ""),
     ("fusionpbx", "extensions", " | | "),
-    ("fusionpbx", "extensions", "2112-2116"),
-    ("fusionpbx", "extensions", "2112 - 2116"),
+    ("fusionpbx", "extensions", "2116-2112"),
+    ("fusionpbx", "extensions", "2112-2112"),
+    ("fusionpbx", "extensions", "990-1010"),
+    ("fusionpbx", "extensions", "1000-2000"),
+    ("fusionpbx", "extensions", "2112-"),
+    ("fusionpbx", "extensions", "2112-2116-2120"),
+    ("fusionpbx", "extensions", " | ".join(f"{n}00-{n}99" for n in range(10, 31))),
     ("fusionpbx", "extensions", "2112..2116"),
     ("fusionpbx", "extensions", "2112, 2113"),
     ("fusionpbx", "extensions", "2112 | 211x"),
@@ -106,7 +138,8 @@ REFUSED = [
     ("fusionpbx", "extensions", " | ".join(str(n) for n in range(1000, 1501))),
     ("fusionpbx", "extensions", "*2112"),
     ("fusionpbx", "extensions", "2112 | **"),
-    ("vodia", "did_or_extension", "*"),
+    ("vodia", "did_or_extension", "8300 | *"),
+    ("vodia", "did_or_extension", "8349-8300"),
     ("vodia", "suspend_by", "outbound"),
     ("vodia", "suspend_by", "domain"),
     ("fusionpbx", "suspend_by", "trunk"),
@@ -115,8 +148,7 @@ REFUSED = [
     ("fusionpbx", "gateway_ids", "7b3c1f6e1f0a4a579d7e2f1f3a0d5c11"),
     ("vodia", "tenant_and_inbound_dids", "cffm.wat1.ictvoip.ca"),
     ("vodia", "tenant_and_inbound_dids", "cffm.wat1.ictvoip.ca | 83"),
-    ("vodia", "did_or_extension", ""),
-    ("vodia", "did_or_extension", "8300-8310"),
+    ("vodia", "did_or_extension", "8300-8310-8320"),
     ("vodia", "did_or_extension", "8300 | 8301"),
     ("vodia", "ext_profile_first_name", "CFFM\nKitchener"),
     ("vodia", "inbound_search_string", "c, 8300"),

@@ -52,6 +52,24 @@ def test_an_extension_is_billed_by_one_product_of_its_tenant() -> None:
     allowed(mine, entered("bert", "b", server_id="wat6"))
 
 
+def test_an_extension_is_in_one_range_of_its_tenant() -> None:
+    mine = entered("anna", "a", extensions="2100-2199")
+    assert refused(mine, entered("bert", "b", extensions="2150-2250")) == "extensions"
+    with pytest.raises(Clash, match=r"2100-2199.*product b of client bert has 2199-2200.*itself"):
+        check_shared(mine, [entered("bert", "b", extensions="2199-2200")])
+    allowed(mine, entered("bert", "b", extensions="2200-2250"))
+    allowed(mine, entered("bert", "b", extensions="02100-02199"))
+    allowed(mine, entered("bert", "b", extensions="2150-2250", **ELSEWHERE))
+
+
+def test_another_product_may_list_an_extension_of_a_range_and_a_third_own_the_rest() -> None:
+    mine = entered("anna", "a", extensions="2100-2199")
+    allowed(mine, entered("bert", "b", extensions="2150"))
+    allowed(mine, entered("bert", "b", extensions="*"))
+    blank, star = entered("anna", "a", extensions=""), entered("bert", "b", extensions="*")
+    assert refused(blank, star) == "extensions"
+
+
 def test_a_gateway_that_suspends_one_client_is_refused_for_another() -> None:
     by_gateway: dict[str, Any] = {"suspend_by": "gateway", "gateway_ids": GATEWAY}
     mine = entered("anna", "a", **by_gateway)

@@ -142,6 +142,41 @@ class TestFusionPbx:
         index.replace(account("rest", product(extensions=("2112",)), version=2))
         assert owner(index, extension="2113") == "none"
 
+    def test_a_listed_extension_beats_a_range_and_a_range_beats_the_rest(self) -> None:
+        index = ProductIndex(
+            [
+                account("exact", product(extensions=("2150",))),
+                account("range", product(extensions=("2300",), extension_ranges=("2100-2199",))),
+                account("rest", product(rest_of_tenant=True)),
+            ]
+        )
+        assert owner(index, extension="2150") == "exact"
+        assert owner(index, extension="2100") == owner(index, extension="2199") == "range"
+        assert owner(index, direction="inbound", destination_number="2151") == "range"
+        assert owner(index, extension="2300") == "range"
+        for outside in ("2099", "2200", "02150", "215", "21500"):
+            assert owner(index, extension=outside) == "rest"
+        index.replace(account("range", product(extensions=("2300",)), version=2))
+        assert owner(index, extension="2100") == "rest"
+        index.replace(account("exact", product(extensions=("2151",)), version=2))
+        assert owner(index, extension="2150") == "rest"
+
+    def test_an_extension_of_two_ranges_is_ambiguous(self) -> None:
+        index = ProductIndex(
+            [
+                account("a1", product("gold", extension_ranges=("2100-2199",))),
+                account("a2", product("silver", extension_ranges=("2150-2250",))),
+            ]
+        )
+        assert owner(index, extension="2149") == "a1"
+        assert owner(index, extension="2150") == "ambiguous"
+        index.replace(account("a2", product("silver", extensions=("1",)), version=2))
+        assert owner(index, extension="2150") == "a1"
+
+    def test_a_product_with_a_range_alone_does_not_get_the_rest(self) -> None:
+        index = ProductIndex([account("a1", product(extension_ranges=("2100-2199",)))])
+        assert owner(index, extension="2200") == "none"
+
     def test_a_call_with_two_claims_is_ambiguous_and_names_both(self) -> None:
         index = ProductIndex(
             [

@@ -195,6 +195,14 @@ def test_the_owner_of_the_rest_of_a_tenant_owns_all(
     assert unowned(product(**changed, dids=())) == []
 
 
+def test_a_product_owns_the_extensions_of_its_range_and_no_others() -> None:
+    items = (*ITEMS, InventoryItem("extension", MCON, "3000"))
+    ranged = product(extensions=(), extension_ranges=("2100-2199",), dids=())
+    assert ("extension", MCON, "3000") in unowned(ranged, items=items)
+    assert not any(name in ("2112", "2113") for _, _, name in unowned(ranged, items=items))
+    assert [kind for kind, *_ in missing(ranged, items=items)] == []
+
+
 def test_disabled_elements_without_a_product_are_not_listed() -> None:
     off = [
         InventoryItem("extension", MCON, "2114", enabled=False),

@@ -63,7 +63,8 @@ def _where(row: Any) -> str:
     """The line below a product: its tenant, DIDs and extensions."""
     service = row["service"]
     rest = ["*"] if service["rest_of_tenant"] else []
-    parts = (service["tenant"], *service["dids"]), [*service["extensions"], *rest]
+    ranges = service.get("extension_ranges", [])
+    parts = (service["tenant"], *service["dids"]), [*service["extensions"], *ranges, *rest]
     return "; extensions ".join(" | ".join(part) for part in parts if part)
 
 

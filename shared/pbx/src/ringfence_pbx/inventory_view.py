@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from ringfence_contracts.events.account import Service
+from ringfence_contracts.extension_ranges import in_ranges
 from ringfence_pbx.numbers import did_key
 
 ServerKind = Literal["fusionpbx", "vodia", "lesnet"]
@@ -104,7 +105,10 @@ class ServerView:
     def owns_extension(self, tenant: str, extension: str) -> bool:
         """Whether a product owns the calls of an extension."""
         services = self.owned.get(tenant, ())
-        return any(owns_rest(s) or extension in listed(s)[0] for s in services)
+        return any(
+            owns_rest(s) or extension in listed(s)[0] or in_ranges(extension, s.extension_ranges)
+            for s in services
+        )
 
     def owns_did(self, tenant: str, item: InventoryItem) -> bool:
         """Whether a product owns the inbound calls of a DID."""
@@ -127,7 +131,8 @@ def owns_rest(service: Service) -> bool:
     """Whether a product owns the calls of its tenant that no other product lists."""
     if service.rest_of_tenant or service.kind == "lesnet":
         return True
-    return not (listed(service)[0] or service.display_name or service.inbound_search)
+    has_extensions = listed(service)[0] or service.extension_ranges
+    return not (has_extensions or service.display_name or service.inbound_search)
 
 
 def folded(name: str) -> str:

@@ -8,8 +8,9 @@ ends for which it was switched off.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ringfence_contracts.elements import REST, Element, elements_of
+from ringfence_contracts.elements import REST, Element, elements_of, is_open
 from ringfence_contracts.events.account import Service
+from ringfence_contracts.extension_ranges import in_range
 
 
 class LeftElement(NamedTuple):
@@ -22,14 +23,23 @@ class LeftElement(NamedTuple):
 def left_behind(recorded: Iterable[Element], products: Sequence[Service]) -> tuple[Element, ...]:
     """The recorded elements of one server that none of its `products` names, sorted.
 
-    A product with the rest of a tenant names every extension that no other product lists.
+    A product with a range names every extension of it, one with the rest of a tenant every
+    extension that no other product has.
     """
     named = {element for product in products for element in elements_of(product)}
+    ranges = [element for element in named if is_open(element) and element.name != REST]
     return tuple(
         element
         for element in sorted(recorded)
-        if element not in named and element._replace(name=REST) not in named
+        if element not in named
+        and element._replace(name=REST) not in named
+        and not any(_is_within(element, one) for one in ranges)
     )
+
+
+def _is_within(element: Element, of: Element) -> bool:
+    same = (element.way, element.tenant) == (of.way, of.tenant)
+    return same and in_range(element.name, of.name)
 
 
 _NOUNS = {

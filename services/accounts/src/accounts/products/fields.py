@@ -10,13 +10,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from accounts.refusals import Refusals, SeveralRefused
 from accounts.typed.decimal_text import canonical_decimal
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Service
+from ringfence_contracts.extension_ranges import MAX_NUMBERS, ends_of
 
 T = TypeVar("T")
 
@@ -41,12 +42,17 @@ LABELS: dict[str, str] = {
 """JSON name of a field → its label, as operators know it."""
 
 MAX_ITEMS = 500
+MAX_RANGES = 20
 MAX_FREE_MINUTES = 1_000_000
 
 TENANT_DIDS = "a domain name, then its DIDs, such as mcon.wat5.ictvoip.ca | 5192229000"
 EXTENSIONS = (
-    "each extension by itself, such as 2112 | 2113 | 2114 (a range is not read), and * for all "
-    "that no other product of the tenant lists"
+    "extensions or ranges of them, such as 2112 | 2113 | 2200-2249; blank or * for all that no "
+    "other product of the tenant has"
+)
+RANGE = (
+    f"a range from a lower to a higher extension of as many digits, of at most {MAX_NUMBERS}, such "
+    "as 2200-2249"
 )
 VODIA_TENANT = "a tenant, then DIDs or extensions, such as cffm.wat1.ictvoip.ca | 5484815577 | 8300"
 LESNET_DOMAIN = "a peer id of 13 hex digits and its DID, such as D4E3CD2BFC791 | 12046664021"
@@ -56,6 +62,17 @@ TRUNKS = "the PBX's trunk ids, such as 3 | 7; a trunk that tenants share is neve
 
 _NO_ITEMS: tuple[str, ...] = ()
 
+
+class Extensions(NamedTuple):
+    """What a list of extensions holds: single ones, ranges, and the rest of the tenant."""
+
+    listed: tuple[str, ...]
+    ranges: tuple[str, ...]
+    rest: bool
+
+
+_NO_EXTENSIONS = Extensions((), (), False)
+
 REST = "*"
 """As an extension: the rest of the tenant."""
 
@@ -63,6 +80,7 @@ _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}$)(?=.*[A-Za-z.]){_LABEL}(\.{_LABEL})*", re.ASCII)
 _DID = re.compile(r"\d{7,15}", re.ASCII)
 _EXTENSION = re.compile(r"\d{2,6}", re.ASCII)
+_RANGE = re.compile(r"(\d+) ?- ?(\d+)", re.ASCII)
 _VODIA_EXTENSION = re.compile(r"\d{3,5}", re.ASCII)
 _TRUNK = re.compile(r"[0-9]{1,10}", re.ASCII)
 _PEER = re.compile(r"[0-9A-Fa-f]{13}", re.ASCII)
@@ -147,15 +165,16 @@ def _fusionpbx(fields: Mapping[str, str], read: _Read) -> ProductFields:
     tenant, dids = read(partial(_domain_and_dids, fields), ("", _NO_ITEMS))
     levels = ("extensions", "outbound", "gateway", "domain")
     way = read(partial(_suspend_by, fields["suspend_by"], levels), "")
-    listed = read(partial(_extensions, fields["extensions"]), _NO_ITEMS)
+    extensions, ranges, rest = read(partial(_extensions, fields["extensions"]), _NO_EXTENSIONS)
     gateways = read(partial(_gateway_ids, fields["gateway_ids"], way), _NO_ITEMS)
     return ProductFields(
         {
             "kind": "fusionpbx",
             "tenant": tenant.lower(),
             "dids": dids,
-            "extensions": tuple(item for item in listed if item != REST),
-            "rest_of_tenant": REST in listed,
+            "extensions": extensions,
+            "extension_ranges": ranges,
+            "rest_of_tenant": rest,
             "suspend_by": "extensions" if way == "outbound" else way,
             "outbound_only": way == "outbound",
             "gateway_ids": gateways,
@@ -171,11 +190,25 @@ def _domain_and_dids(fields: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     return tenant, tuple(dids)
 
 
-def _extensions(text: str) -> tuple[str, ...]:
+def _extensions(text: str) -> Extensions:
+    """What a list of extensions holds. A blank one is the whole tenant's."""
+    if not text.strip():
+        return Extensions((), (), True)
     listed = split_list("extensions", text, EXTENSIONS)
-    if not all(_EXTENSION.fullmatch(item) for item in listed if item != REST):
+    ranges = [_range("extensions", item) for item in listed if _RANGE.fullmatch(item)]
+    plain = [item for item in listed if item != REST and not _RANGE.fullmatch(item)]
+    if not all(_EXTENSION.fullmatch(item) for item in plain):
         raise FieldRefused("extensions", text, EXTENSIONS)
-    return listed
+    if len(ranges) > MAX_RANGES:
+        raise FieldRefused("extensions", text, f"at most {MAX_RANGES} ranges")
+    return Extensions(tuple(plain), tuple(dict.fromkeys(ranges)), REST in listed)
+
+
+def _range(name: str, item: str) -> str:
+    written = "-".join(part.strip() for part in item.split("-"))
+    if ends_of(written) is None:
+        raise FieldRefused(name, item, RANGE)
+    return written
 
 
 def _suspend_by(text: str, allowed: tuple[str, ...]) -> str:
@@ -200,8 +233,8 @@ def _gateway_ids(text: str, suspend_by: str) -> tuple[str, ...]:
 
 def _vodia(fields: Mapping[str, str], read: _Read) -> ProductFields:
     tenant, numbers = read(partial(_vodia_tenant, fields), ("", _NO_ITEMS))
-    billed = read(partial(_vodia_billed, fields["did_or_extension"]), "")
-    everything = tuple(dict.fromkeys((*numbers, billed)))
+    billed, ranges, rest = read(partial(_vodia_billed, fields["did_or_extension"]), _NO_EXTENSIONS)
+    everything = tuple(dict.fromkeys((*numbers, *billed)))
     suspend_by = read(partial(_suspend_by, fields["suspend_by"], ("extensions", "gateway")), "")
     first_name = fields["ext_profile_first_name"]
     return ProductFields(
@@ -210,6 +243,8 @@ def _vodia(fields: Mapping[str, str], read: _Read) -> ProductFields:
             "tenant": tenant.lower(),
             "dids": tuple(n for n in everything if not _VODIA_EXTENSION.fullmatch(n)),
             "extensions": tuple(n for n in everything if _VODIA_EXTENSION.fullmatch(n)),
+            "extension_ranges": ranges,
+            "rest_of_tenant": rest,
             "display_name": read(partial(_one_line, "ext_profile_first_name", first_name), ""),
             "inbound_search": read(
                 partial(_search_words, fields["inbound_search_string"]), _NO_ITEMS
@@ -228,12 +263,20 @@ def _vodia_tenant(fields: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     return tenant, tuple(numbers)
 
 
-def _vodia_billed(text: str) -> str:
+def _vodia_billed(text: str) -> Extensions:
+    """One DID or extension, one range, or the rest of the tenant."""
     billed = text.strip()
+    if billed in ("", REST):
+        return Extensions((), (), True)
+    if _RANGE.fullmatch(billed):
+        return Extensions((), (_range("did_or_extension", billed),), False)
     if not _did_or_extension(billed):
-        expected = "one DID or one extension of 3 to 5 digits, such as 8300"
+        expected = (
+            "one DID, one extension of 3 to 5 digits, such as 8300, or a range, such as 8300-8349;"
+            " blank or * for all that no other product of the tenant has"
+        )
         raise FieldRefused("did_or_extension", text, expected)
-    return billed
+    return Extensions((billed,), (), False)
 
 
 def _trunk_ids(text: str, suspend_by: str) -> tuple[str, ...]:

@@ -109,6 +109,10 @@ def product_warnings(product: Product) -> list[str]:
     warnings = []
     if product.package_id is None and service.flat_rate is None:
         warnings.append("no package: calls of this product stay unrated until it has one")
+    if service.rest_of_tenant:
+        warnings.append(
+            f"it has every extension of tenant {service.tenant} that no other product has"
+        )
     if service.kind == "fusionpbx" and service.way != "outbound":
         how = "with suspend_by outbound, inbound and emergency calls still work"
         warnings.append(f"{NO_EMERGENCY}; {how}")

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from accounts.products.product import Product
 from accounts.refusals import Clash
+from ringfence_contracts.events.account import Service
+from ringfence_contracts.extension_ranges import overlap
 
 
 def check_shared(product: Product, others: Sequence[Product]) -> None:
@@ -42,11 +44,24 @@ def _check_billed_twice(product: Product, other: Product) -> None:
     owner = f"product {other_service.service_id} of client {other.account_id}"
     if shared:
         raise Clash("extensions", " | ".join(sorted(shared)), f"{owner} bills it already")
+    _check_ranges(service, other_service, owner)
     if service.rest_of_tenant and other_service.rest_of_tenant:
         expected = (
             f"{owner} owns the rest of tenant {service.tenant} already: list the extensions of one"
         )
         raise Clash("extensions", "*", expected)
+
+
+def _check_ranges(service: Service, other: Service, owner: str) -> None:
+    """An extension may be in one range only; listed by itself, it is no part of another's range."""
+    for mine in service.extension_ranges:
+        theirs = [one for one in other.extension_ranges if overlap(mine, one)]
+        if theirs:
+            expected = (
+                f"{owner} has {theirs[0]}: give each extension to one range. A single extension of"
+                " another product's range may be listed by itself, and then belongs to this one"
+            )
+            raise Clash("extensions", mine, expected)
 
 
 def _check_gateways(product: Product, other: Product) -> None:

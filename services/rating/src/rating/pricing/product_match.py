@@ -13,8 +13,9 @@ neither, until a person changes one of them:
 
 A local call, and one without direction, belongs to its caller, else to its receiver. Clients pay
 for extensions, so an extension that no product lists matches no product, even where the tenant has
-only one. The exceptions are a product that lists no extension, and one with `rest_of_tenant`: these
-get the rest of their tenant's calls. If the PBX recorded an `extension`, it decides alone, because
+only one. A product may have ranges of extensions, and a product that lists no extension, or has
+`rest_of_tenant`, gets the rest of its tenant's calls. What a product lists beats another's range,
+and a range beats the rest. If the PBX recorded an `extension`, it decides alone, because
 callers can set caller and source number.
 """
 
@@ -26,6 +27,7 @@ from rating.pricing.package_terms import PackageTerms, package_terms
 from ringfence_contracts.errors import shown
 from ringfence_contracts.events.account import AccountChanged, Service
 from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.extension_ranges import numbers_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +64,8 @@ class NoMatch(NamedTuple):
 MatchResult = Match | Ambiguous | NoMatch
 
 _Claim = tuple[str, str]
-"""A claim within a tenant: `extension`, `did`, `name`, `search` or `rest`, and its text."""
+"""A claim within a tenant: `extension`, `did`, `name`, `range` (an extension of one), `search` or
+`rest`, and its text."""
 
 _REST = ("rest", "")
 
@@ -70,19 +73,24 @@ _REST = ("rest", "")
 class _Tenant:
     """The claims on one tenant of one server."""
 
-    __slots__ = ("claims", "searches")
+    __slots__ = ("claims", "ranges", "searches")
 
     def __init__(self) -> None:
         self.claims: dict[_Claim, tuple[Match, ...]] = {}
+        self.ranges = 0
         self.searches: set[str] = set()
 
     def add(self, claim: _Claim, match: Match) -> None:
         self.claims[claim] = (*self.claims.get(claim, ()), match)
         if claim[0] == "search":
             self.searches.add(claim[1])
+        elif claim[0] == "range":
+            self.ranges += 1
 
     def remove(self, claim: _Claim, account_id: str) -> None:
         left = tuple(held for held in self.claims[claim] if held.account_id != account_id)
+        if claim[0] == "range":
+            self.ranges -= len(self.claims[claim]) - len(left)
         if left:
             self.claims[claim] = left
         else:
@@ -132,13 +140,7 @@ class ProductIndex:
             held = claims.get(claim)
             if held is not None:
                 return held[0] if len(held) == 1 else _only(held)
-        if tenant.searches and call.direction == "inbound":
-            found = _by_search(tenant, call)
-            if found:
-                return _only(found)
-        if _REST in claims:
-            return _only(claims[_REST])
-        return NoMatch(_unclaimed(call))
+        return _by_less_than_a_claim(tenant, call)
 
     def _tenant(self, server_id: str, written: str) -> _Tenant | None:
         """A tenant whose name is written in another form than in the products."""
@@ -173,7 +175,10 @@ def _claims(service: Service) -> Iterator[tuple[tuple[str, str], _Claim]]:
     listed = _vodia_listed(service) if service.kind == "vodia" else _fusionpbx_listed(service)
     named = [claim for claim in listed if claim[1]]
     yield from ((tenant_key, claim) for claim in named)
-    lists_dids_alone = not service.extensions and all(kind == "did" for kind, _ in named)
+    for text in service.extension_ranges:
+        yield from ((tenant_key, ("range", number)) for number in numbers_of(text))
+    has_extensions = service.extensions or service.extension_ranges
+    lists_dids_alone = not has_extensions and all(kind == "did" for kind, _ in named)
     if service.rest_of_tenant or lists_dids_alone:
         yield tenant_key, _REST
 
@@ -232,6 +237,24 @@ def _called(call: CallCompleted) -> Iterator[_Claim]:
         yield "did", did_key(number)
     for number in filter(None, (call.destination_number, call.extension)):
         yield "extension", number
+
+
+def _by_less_than_a_claim(tenant: _Tenant, call: CallCompleted) -> MatchResult:
+    """The product of a call that none lists: by a range, a search string, or as the rest."""
+    found = _by_range(tenant, call) if tenant.ranges else ()
+    if not found and tenant.searches and call.direction == "inbound":
+        found = _by_search(tenant, call)
+    if not found:
+        found = tenant.claims.get(_REST, ())
+    return _only(found) if found else NoMatch(_unclaimed(call))
+
+
+def _by_range(tenant: _Tenant, call: CallCompleted) -> tuple[Match, ...]:
+    for kind, number in _lookups(call):
+        found = tenant.claims.get(("range", number)) if kind == "extension" else None
+        if found:
+            return found
+    return ()
 
 
 def _by_search(tenant: _Tenant, call: CallCompleted) -> tuple[Match, ...]:

@@ -217,10 +217,14 @@ def _apply_product(service: ServiceState, product: Service, decisions: Decisions
     if before is None or _elements(before) != _elements(product):
         service.elements_changed = service.wanted == "suspended"
         decisions.named.add(service.key)
-    elif before.extensions != product.extensions:
+    elif _extensions(before) != _extensions(product):
         decisions.named.add(service.key)
     service.server_id, service.kind = product.server_id, product.kind
     service.product, service.departed = product, False
+
+
+def _extensions(product: Service) -> tuple[object, ...]:
+    return product.extensions, product.extension_ranges
 
 
 def _elements(product: Service) -> tuple[object, ...]:

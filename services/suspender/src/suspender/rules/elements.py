@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ringfence_contracts.elements import REST, Element, ElementWay, elements_of
+from ringfence_contracts.elements import REST, Element, ElementWay, elements_of, is_open
+from ringfence_contracts.extension_ranges import in_range, in_ranges
 
 __all__ = [
     "REST",
@@ -20,11 +21,30 @@ __all__ = [
     "ServiceKey",
     "SwitchedOffRecord",
     "elements_of",
+    "is_open",
     "is_to_be_off",
 ]
 
 ServiceKey = tuple[str, str]
 """Account and service."""
+
+
+class OwnedExtensions(NamedTuple):
+    """What the products of a tenant have: extensions listed by themselves, and ranges."""
+
+    listed: frozenset[str] = frozenset()
+    ranges: frozenset[str] = frozenset()
+
+    def belongs(self, extension: str, to: str) -> bool:
+        """Whether an extension is one of a range, or of the rest of the tenant (`REST`).
+
+        An extension that a product lists belongs to that product alone.
+        """
+        if extension in self.listed:
+            return False
+        if to == REST:
+            return not in_ranges(extension, self.ranges)
+        return in_range(extension, to)
 
 
 @dataclass(frozen=True)

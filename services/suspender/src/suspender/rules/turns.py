@@ -1,10 +1,16 @@
 """The elements to switch for a service: those that it names, and those on record for it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from suspender.drivers.driver import Failure
-from suspender.rules.elements import REST, Element, SwitchedOffRecord, elements_of
+from suspender.rules.elements import (
+    Element,
+    OwnedExtensions,
+    SwitchedOffRecord,
+    elements_of,
+    is_open,
+)
 from suspender.rules.plan import ElementContext, Turn
 from suspender.rules.service_state import ServiceState
 
@@ -20,7 +26,7 @@ class Survey(NamedTuple):
 
 
 def names_of(service: ServiceState) -> frozenset[Element]:
-    """The elements that a service names; the rest of its tenant as `REST`."""
+    """The elements that a service names; ranges, and the rest of its tenant, as one each."""
     if service.product is None or service.departed:
         return frozenset()
     return frozenset(elements_of(service.product))
@@ -31,7 +37,7 @@ def needs_rest(service: ServiceState) -> str | None:
     is_adopting = service.adopts and service.confirmed is None
     if service.wanted == "active" and not is_adopting:
         return None
-    rest = [element.tenant for element in names_of(service) if element.name == REST]
+    rest = [element.tenant for element in names_of(service) if is_open(element)]
     return rest[0] if rest else None
 
 
@@ -39,7 +45,7 @@ def turn_of(
     service: ServiceState,
     records: Mapping[Element, SwitchedOffRecord],
     rest: Rest,
-    listed: Mapping[str, Collection[str]],
+    owned: Mapping[str, OwnedExtensions],
 ) -> Turn:
     """The turn of a service that is due.
 
@@ -48,14 +54,14 @@ def turn_of(
     """
     product, off = service.product, service.wanted == "suspended"
     assert product is not None
-    named, failure = _listed(names_of(service), rest, listed, needs_rest(service))
+    named, failure = _listed(names_of(service), rest, owned, needs_rest(service))
     own = {element for element, record in records.items() if record.owner == service.key}
     if service.departed:
         elements = frozenset(own)
     elif off:
         elements = named
     else:
-        elements = named | own | _of_rest(names_of(service), records, listed)
+        elements = named | own | _of_open(names_of(service), records, owned)
     return Turn(
         key=service.key,
         off=off,
@@ -71,31 +77,38 @@ def turn_of(
 def _listed(
     names: frozenset[Element],
     rest: Rest,
-    listed: Mapping[str, Collection[str]],
+    owned: Mapping[str, OwnedExtensions],
     tenant: str | None,
 ) -> tuple[frozenset[Element], Failure | None]:
-    """The elements with the rest of the tenant listed one by one."""
-    explicit = frozenset(element for element in names if element.name != REST)
+    """The elements with the extensions of ranges, and of the rest of the tenant, one by one."""
+    explicit = frozenset(element for element in names if not is_open(element))
     if tenant is None:
         return explicit, None
     found = rest[tenant]
     if not isinstance(found, frozenset):
         return explicit, found
-    others = found - set(listed.get(tenant, ()))
-    ways = {element.way for element in names if element.name == REST}
-    return explicit | {Element(way, tenant, name) for way in ways for name in others}, None
+    products = owned.get(tenant, OwnedExtensions())
+    present = {
+        Element(element.way, tenant, name)
+        for element in names
+        if is_open(element)
+        for name in found
+        if products.belongs(name, element.name)
+    }
+    return explicit | present, None
 
 
-def _of_rest(
+def _of_open(
     names: frozenset[Element],
     records: Mapping[Element, SwitchedOffRecord],
-    listed: Mapping[str, Collection[str]],
+    owned: Mapping[str, OwnedExtensions],
 ) -> frozenset[Element]:
-    """The elements on record that belong to the rest of the tenant."""
-    scopes = {(element.way, element.tenant) for element in names if element.name == REST}
+    """The elements on record that belong to the ranges or to the rest of the tenant."""
+    open_names = [element for element in names if is_open(element)]
     return frozenset(
         element
         for element in records
-        if (element.way, element.tenant) in scopes
-        and element.name not in listed.get(element.tenant, ())
+        for one in open_names
+        if (element.way, element.tenant) == (one.way, one.tenant)
+        and owned.get(element.tenant, OwnedExtensions()).belongs(element.name, one.name)
     )

@@ -20,7 +20,7 @@ from suspender.drivers.driver import (
     SwitchDone,
 )
 from suspender.metrics import ACTIONS, REACTION_SECONDS
-from suspender.rules.elements import Element, ServiceKey
+from suspender.rules.elements import REST, Element, ServiceKey
 from suspender.rules.hang_up import ends_calls
 from suspender.rules.plan import (
     EXTENSION_WAYS,
@@ -209,10 +209,14 @@ class BatchWorker:
         product = turn.product
         extensions = {e.name for e in turn.named if e.way in EXTENSION_WAYS} | {*product.extensions}
         async with self._calls:
-            if product.rest_of_tenant and product.way not in EXTENSION_WAYS:
+            rest = (REST,) if product.rest_of_tenant else ()
+            if (open_names := (*product.extension_ranges, *rest)) and (
+                product.way not in EXTENSION_WAYS
+            ):
                 tenant = product.tenant.lower()
                 present = await driver_answer(self._driver.extensions_of(tenant))
-                extensions |= present - await self._store.listed(self._server_id, tenant)
+                owned = await self._store.owned(self._server_id, tenant)
+                extensions |= {e for e in present for n in open_names if owned.belongs(e, n)}
             return await driver_answer(self._driver.hang_up(product, sorted(extensions)))
 
     def _failure(self, due: DueService, found: Failed) -> FailedService:

@@ -8,7 +8,7 @@ from typing import Any, cast
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.events.account import Service
 from suspender.rules.account import AccountState
-from suspender.rules.elements import REST
+from suspender.rules.elements import REST, OwnedExtensions, is_open
 from suspender.rules.suspension import SwitchState
 from suspender.rules.turns import Rest, Survey, names_of, turn_of
 from suspender.rules.work import BatchResult, ConfirmedService, DueService, LooseElement
@@ -19,9 +19,10 @@ from suspender.store import (
     service_of,
 )
 from suspender.store_elements import (
+    IN_RANGE,
     RECORD_COLUMNS,
     element_context,
-    listed_extensions,
+    owned_extensions,
     record_of,
     records_of,
 )
@@ -46,6 +47,10 @@ select o.server_id, {RECORD_COLUMNS}, o.attempts, o.failure_told, s.product,
         join suspender.service c on c.account_id = n.account_id and c.service_id = n.service_id
         where (n.server_id, n.way, n.tenant) = (o.server_id, o.way, o.tenant)
             and n.element in (o.element, '*') and c.wanted_seq > c.confirmed_seq
+    ) or exists (
+        select from suspender.named_range r
+        join suspender.service c on c.account_id = r.account_id and c.service_id = r.service_id
+        where {IN_RANGE} and r.way = o.way and c.wanted_seq > c.confirmed_seq
     ) as due
 from suspender.switched_off o
 join suspender.service s on s.account_id = o.account_id and s.service_id = o.service_id
@@ -62,12 +67,25 @@ and (
         where (n.account_id, n.service_id) = (o.account_id, o.service_id)
             and (n.server_id, n.way, n.tenant) = (o.server_id, o.way, o.tenant)
             and n.element in (o.element, '*')
+    ) and not exists (
+        select from suspender.named_range r
+        where (r.account_id, r.service_id) = (o.account_id, o.service_id)
+            and {IN_RANGE} and r.way = o.way
     )
     or exists (
         select from suspender.named_element n
         join suspender.service c on c.account_id = n.account_id and c.service_id = n.service_id
         where (n.server_id, n.tenant) = (o.server_id, o.tenant) and n.element in (o.element, '*')
             and n.way in (o.way, 'listed') and c.wanted = 'active'
+    )
+    or exists (
+        select from suspender.named_range r
+        join suspender.service c on c.account_id = r.account_id and c.service_id = r.service_id
+        where {IN_RANGE} and c.wanted = 'active' and not exists (
+            select from suspender.named_element n
+            where (n.server_id, n.way, n.tenant, n.element)
+                = (o.server_id, 'listed', o.tenant, o.element)
+        )
     )
 )
 """  # noqa: S608 - constants
@@ -153,22 +171,24 @@ class WorkStore:
             services = [item.service for item in due]
             named = {element for service in services for element in names_of(service)}
             named |= {row.record.element for row in loose}
-            tenants = {element.tenant for element in named if element.name == REST}
-            listed = await listed_extensions(connection, server_id, tenants)
+            open_names = {element for element in named if is_open(element)}
+            tenants = {element.tenant for element in open_names}
+            owned = await owned_extensions(connection, server_id, tenants)
+            named |= {element._replace(name=REST) for element in open_names}
             keys = [service.key for service in services]
             records = await records_of(connection, server_id, keys, named)
-            turns = [turn_of(service, records, rest, listed) for service in services]
+            turns = [turn_of(service, records, rest, owned) for service in services]
             elements = {element for turn in turns for element in turn.elements}
             elements |= {row.record.element for row in loose if row.record.element in records}
             own = {element: records[element] for element in elements & records.keys()}
             context = await element_context(connection, server_id, elements, own)
         return Survey(turns, context)
 
-    async def listed(self, server_id: str, tenant: str) -> frozenset[str]:
-        """The extensions of a tenant that a product lists as its own."""
+    async def owned(self, server_id: str, tenant: str) -> OwnedExtensions:
+        """What the products of a tenant have: extensions and ranges."""
         async with self.pool.acquire() as acquired:
-            found = await listed_extensions(cast(Any, acquired), server_id, [tenant])
-        return frozenset(found[tenant])
+            found = await owned_extensions(cast(Any, acquired), server_id, [tenant])
+        return found[tenant]
 
     async def finish(self, finished: BatchResult, now: datetime) -> None:
         """Write and publish the results of a batch, in one transaction."""

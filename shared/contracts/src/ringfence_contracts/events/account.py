@@ -14,6 +14,7 @@ from ringfence_contracts.events.model import (
     Number,
     Text,
 )
+from ringfence_contracts.extension_ranges import RANGE_PATTERN
 
 YesNoNone = Literal["Yes", "No", "None"]
 WrittenBy = Literal["us", "person", "import", ""]
@@ -100,9 +101,10 @@ class Service(EventData):
 
     `suspend_by` is the level at which the service is switched on its server; `gateway` needs
     `gateway_ids`. `outbound_only` narrows `extensions`: only the right to call out is taken away.
-    With `rest_of_tenant` all extensions that no other product of the tenant lists are the
-    product's. The fields of the other kinds of server stay empty. Calls that ended before
-    `bill_from` are not billed; None: all are.
+    `extension_ranges` are ranges such as `2100-2199`, of which an extension that another product
+    lists by itself is no part. With `rest_of_tenant` all extensions that no other product of the
+    tenant has are the product's. The fields of the other kinds of server stay empty. Calls that
+    ended before `bill_from` are not billed; None: all are.
     """
 
     service_id: Id
@@ -124,6 +126,7 @@ class Service(EventData):
     outbound_only: bool = False
     rest_of_tenant: bool = False
     hang_up: HangUp = "never"
+    extension_ranges: tuple[Annotated[str, Field(pattern=RANGE_PATTERN)], ...] = ()
 
     @property
     def way(self) -> Way:

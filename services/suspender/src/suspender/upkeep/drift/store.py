@@ -10,6 +10,7 @@ from suspender.events import element_subject
 from suspender.rules.elements import Element, ServiceKey
 from suspender.store import ALARMS
 from suspender.store_elements import (
+    IN_RANGE,
     RECORD_COLUMNS,
     element_columns,
     element_context,
@@ -42,19 +43,28 @@ where o.server_id = $1 and o.was_on and not o.released and o.confirmed_at is not
             and n.element in (o.element, '*') and c.wanted_seq > c.confirmed_seq
     )
     and not exists (
+        select from suspender.named_range r
+        join suspender.service c on c.account_id = r.account_id and c.service_id = r.service_id
+        where {IN_RANGE} and c.wanted_seq > c.confirmed_seq
+    )
+    and not exists (
         select from suspender.server_pause p where p.server_id = o.server_id
             and (p.paused_until is null or p.paused_until > $2)
     )
 """  # noqa: S608 - constants
-_OF_SERVICES = """ and exists (
+_OF_SERVICES = f""" and exists (
     select from unnest($3::text[], $4::text[]) as k (account_id, service_id)
     where (k.account_id, k.service_id) = (o.account_id, o.service_id) or exists (
         select from suspender.named_element n
         where (n.account_id, n.service_id) = (k.account_id, k.service_id)
             and (n.server_id, n.way, n.tenant) = (o.server_id, o.way, o.tenant)
             and n.element in (o.element, '*')
+    ) or exists (
+        select from suspender.named_range r
+        where (r.account_id, r.service_id) = (k.account_id, k.service_id)
+            and {IN_RANGE} and r.way = o.way
     )
-)"""
+)"""  # noqa: S608 - constants
 _OF_ELEMENTS = """ and exists (
     select from unnest($3::text[], $4::text[], $5::text[]) as e (way, tenant, name)
     where (e.way, e.tenant, e.name) = (o.way, o.tenant, o.element)
