@@ -63,7 +63,7 @@ TRUNKS = "the PBX's trunk ids, such as 3 | 7; a trunk that tenants share is neve
 _NO_ITEMS: tuple[str, ...] = ()
 
 
-class Extensions(NamedTuple):
+class TypedExtensions(NamedTuple):
     """What a list of extensions holds: single ones, ranges, and the rest of the tenant."""
 
     listed: tuple[str, ...]
@@ -71,7 +71,7 @@ class Extensions(NamedTuple):
     rest: bool
 
 
-_NO_EXTENSIONS = Extensions((), (), False)
+_NO_EXTENSIONS = TypedExtensions((), (), False)
 
 REST = "*"
 """As an extension: the rest of the tenant."""
@@ -190,10 +190,10 @@ def _domain_and_dids(fields: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     return tenant, tuple(dids)
 
 
-def _extensions(text: str) -> Extensions:
+def _extensions(text: str) -> TypedExtensions:
     """What a list of extensions holds. A blank one is the whole tenant's."""
     if not text.strip():
-        return Extensions((), (), True)
+        return TypedExtensions((), (), True)
     listed = split_list("extensions", text, EXTENSIONS)
     ranges = [_range("extensions", item) for item in listed if _RANGE.fullmatch(item)]
     plain = [item for item in listed if item != REST and not _RANGE.fullmatch(item)]
@@ -201,7 +201,7 @@ def _extensions(text: str) -> Extensions:
         raise FieldRefused("extensions", text, EXTENSIONS)
     if len(ranges) > MAX_RANGES:
         raise FieldRefused("extensions", text, f"at most {MAX_RANGES} ranges")
-    return Extensions(tuple(plain), tuple(dict.fromkeys(ranges)), REST in listed)
+    return TypedExtensions(tuple(plain), tuple(dict.fromkeys(ranges)), REST in listed)
 
 
 def _range(name: str, item: str) -> str:
@@ -263,20 +263,20 @@ def _vodia_tenant(fields: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
     return tenant, tuple(numbers)
 
 
-def _vodia_billed(text: str) -> Extensions:
+def _vodia_billed(text: str) -> TypedExtensions:
     """One DID or extension, one range, or the rest of the tenant."""
     billed = text.strip()
     if billed in ("", REST):
-        return Extensions((), (), True)
+        return TypedExtensions((), (), True)
     if _RANGE.fullmatch(billed):
-        return Extensions((), (_range("did_or_extension", billed),), False)
+        return TypedExtensions((), (_range("did_or_extension", billed),), False)
     if not _did_or_extension(billed):
         expected = (
             "one DID, one extension of 3 to 5 digits, such as 8300, or a range, such as 8300-8349;"
             " blank or * for all that no other product of the tenant has"
         )
         raise FieldRefused("did_or_extension", text, expected)
-    return Extensions((billed,), (), False)
+    return TypedExtensions((billed,), (), False)
 
 
 def _trunk_ids(text: str, suspend_by: str) -> tuple[str, ...]:
