@@ -52,3 +52,18 @@ def test_many_failures_are_noticed_whatever_address_they_come_from() -> None:
         failures.failed(f"10.0.0.{n}", 1.0)
     assert failures.many(300.0)
     assert not failures.many(302.0)
+
+
+def test_passwords_and_tokens_have_budgets_of_their_own() -> None:
+    failures = spent()
+    assert failures.wait_s(ADDRESS, 0.0) > 0
+    assert failures.wait_s(ADDRESS, 0.0, "password") == 0
+
+
+def test_a_login_that_succeeds_after_all_costs_nothing() -> None:
+    failures = FailedLogins()
+    for _ in range(3 * MANY):
+        failures.failed(ADDRESS, 0.0, "password")
+        failures.undo(ADDRESS, "password")
+    assert failures.wait_s(ADDRESS, 0.0, "password") == 0
+    assert not failures.many(0.0)

@@ -1,5 +1,6 @@
-"""The errors that the API answers with 404, 409 and 412, and several at once with 422. Pure."""
+"""Errors that the API answers with 401, 404, 409, 412, 429, and several at once with 422. Pure."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -58,6 +59,24 @@ class Clash(Conflict):
         self.value = value
         self.expected = expected
         super().__init__(f"{field}: got {shown(value)}, but {expected}")
+
+
+class LoginRefused(RingfenceError):
+    """The name or password is wrong, or the link is not valid (401); never says which."""
+
+    def __init__(self, field: str, expected: str) -> None:
+        self.field = field
+        self.value = None
+        self.expected = expected
+        super().__init__(f"the login is refused: expected {expected}")
+
+
+class LoginsLimited(RingfenceError):
+    """No login is looked at for `wait_s` seconds (429)."""
+
+    def __init__(self, wait_s: float, why: str) -> None:
+        self.wait_s = math.ceil(wait_s)
+        super().__init__(f"{why}: wait {self.wait_s} s, then try again")
 
 
 class Stale(RingfenceError):

@@ -8,9 +8,10 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
 from accounts.access.scopes import TokenScope
+from accounts.access.server_limits import check_server_limits
 from accounts.access.store import TokenTerms
 from accounts.api.bodies import Body, InstantText
-from accounts.api.dependencies import Dependencies, Deps, PageCursor, PageLimit, Who
+from accounts.api.dependencies import Deps, PageCursor, PageLimit, Who
 from accounts.api.route_scopes import ADMIN
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.model import Id
@@ -109,7 +110,7 @@ async def create_token(body: NewTokenBody, deps: Deps, who: Who) -> NewToken:
     if body.expires_at is not None and body.expires_at <= now:
         expected = f"an instant in the future; it is {now.isoformat()} now"
         raise BadInput("expires_at", body.expires_at.isoformat(), expected)
-    _check_servers(deps, body)
+    check_server_limits(body.scopes, body.servers, deps.known_servers())
     terms = TokenTerms(
         operator=body.operator,
         scopes=sorted(set(body.scopes)),
@@ -119,22 +120,6 @@ async def create_token(body: NewTokenBody, deps: Deps, who: Who) -> NewToken:
     made = await deps.tokens.create(terms, who)
     deps.directory.expire()
     return NewToken.model_validate(made)
-
-
-def _check_servers(deps: Dependencies, body: NewTokenBody) -> None:
-    """Raise BadInput for servers that the scopes do not use, and for one that does not exist."""
-    if body.servers is None:
-        return
-    if "operate" not in body.scopes or "admin" in body.scopes:
-        expected = "none: they limit the scope operate, and admin is for all servers"
-        raise BadInput("servers", ", ".join(body.servers), expected)
-    known = deps.known_servers()
-    if known is None:
-        return
-    for server in body.servers:
-        if server not in known:
-            those = ", ".join(sorted(known)) or "none, the servers file has no server"
-            raise BadInput("servers", server, f"one of: {those}")
 
 
 @router.get("", dependencies=[ADMIN])

@@ -7,7 +7,9 @@ repairs; `admin` for tokens, and for all of the others.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, get_args
+from uuid import UUID
 
 from ringfence_contracts.errors import RingfenceError
 
@@ -16,12 +18,25 @@ SCOPES: tuple[TokenScope, ...] = get_args(TokenScope)
 
 
 @dataclass(frozen=True)
+class SessionUse:
+    """The session of an operator who logged in, and when its last use was noted."""
+
+    session_id: UUID
+    used_at: datetime
+
+
+@dataclass(frozen=True)
 class Caller:
-    """Who sends a request, and what the token allows. `servers` None: all of them."""
+    """Who sends a request, and what the token allows. `servers` None: all of them.
+
+    `expires_at` None: the token does not expire. `session` None: it is no session's token.
+    """
 
     name: str
     scopes: frozenset[TokenScope]
     servers: frozenset[str] | None = None
+    expires_at: datetime | None = None
+    session: SessionUse | None = None
 
     def may(self, scope: TokenScope) -> bool:
         """Whether the token has `scope`, or `admin`, which includes all."""

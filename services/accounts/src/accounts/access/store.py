@@ -1,6 +1,5 @@
 """Operators and tokens in the database, and the record of their changes."""
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +8,7 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from accounts.access.scopes import Caller, TokenScope
-from accounts.access.tokens import ApiToken, digest_of
+from accounts.access.tokens import ApiToken, digest_of, new_secret
 from accounts.paging import by_columns, decode_cursor, page
 from accounts.refusals import Clash, Unknown
 from accounts.store_rows import count_for
@@ -56,6 +55,7 @@ class TokenStore:
                     row["operator"],
                     frozenset(row["scopes"]),
                     None if row["servers"] is None else frozenset(row["servers"]),
+                    row["expires_at"],
                 ),
                 row["digest"],
                 row["expires_at"],
@@ -82,6 +82,12 @@ class TokenStore:
                 self._clock.now(),
                 who,
             )
+            # Disabling waits for this lock, or is seen here: no token is left behind by it.
+            if not await connection.fetchval(
+                "select enabled from accounts.operator where name = $1 for share", terms.operator
+            ):
+                expected = f"it is disabled: `ringfence operator enable {terms.operator}` first"
+                raise Clash("operator", terms.operator, expected)
             return await self._insert(connection, terms, who)
 
     async def rotate(self, token_id: UUID, overlap: timedelta, who: str) -> dict[str, Any]:
@@ -121,15 +127,32 @@ class TokenStore:
             before = await self._locked(connection, token_id)
             if before["revoked_at"] is not None:
                 return before
-            row = await connection.fetchrow(
-                "update accounts.token set revoked_at = $2, revoked_by = $3"  # noqa: S608
-                f" where token_id = $1 returning {_LISTED}",
-                token_id,
-                self._clock.now(),
-                who,
-            )
-            assert row is not None
-            await self._record(connection, "revoked", who, before, dict(row))
+            return await self._revoke(connection, before, who)
+
+    async def revoke_all(self, connection: Connection, operator: str, who: str) -> int:
+        """End the tokens of an operator in the caller's transaction; how many there were."""
+        rows = await connection.fetch(
+            f"select {_LISTED} from accounts.token where operator = $1 and revoked_at is null"  # noqa: S608
+            " and (expires_at is null or expires_at > $2) order by token_id for update",
+            operator,
+            self._clock.now(),
+        )
+        for row in rows:
+            await self._revoke(connection, dict(row), who)
+        return len(rows)
+
+    async def _revoke(
+        self, connection: Connection, before: dict[str, Any], who: str
+    ) -> dict[str, Any]:
+        row = await connection.fetchrow(
+            "update accounts.token set revoked_at = $2, revoked_by = $3"  # noqa: S608
+            f" where token_id = $1 returning {_LISTED}",
+            before["token_id"],
+            self._clock.now(),
+            who,
+        )
+        assert row is not None
+        await self._record(connection, "revoked", who, before, dict(row))
         return dict(row)
 
     async def find(self, text: str) -> UUID:
@@ -183,7 +206,7 @@ class TokenStore:
         return page([dict(row) for row in rows], limit, by_columns("changed_at", "change_id"))
 
     async def _insert(self, connection: Connection, terms: TokenTerms, who: str) -> dict[str, Any]:
-        now, secret = self._clock.now(), _new_secret()
+        now, secret = self._clock.now(), new_secret()
         count = await connection.fetchval(
             "select count(*) from accounts.token where revoked_at is null"
             " and (expires_at is null or expires_at > $1)",
@@ -237,11 +260,6 @@ class TokenStore:
             None if before is None else _as_json(before),
             _as_json(after),
         )
-
-
-def _new_secret() -> str:
-    """A new token of 256 random bits. Its prefix lets scanners of repositories recognize it."""
-    return f"rf_{secrets.token_urlsafe(32)}"
 
 
 def _is_past(expires_at: datetime | None, now: datetime) -> bool:

@@ -9,6 +9,9 @@ from starlette.types import Receive, Scope, Send
 from accounts.access import api as access
 from accounts.access.directory import TokenDirectory
 from accounts.access.failed_logins import FailedLogins
+from accounts.access.operators import api as operators
+from accounts.access.sessions import api as sessions
+from accounts.access.sessions.store import SessionStore
 from accounts.access.store import TokenStore
 from accounts.access.tokens import ApiToken
 from accounts.api.bearer_auth import BearerAuth
@@ -72,12 +75,15 @@ def create_app(
         # BearerAuth has refused requests without a token before; this documents it.
         dependencies=[Depends(HTTPBearer(auto_error=False))],
     )
-    directory = TokenDirectory(users, TokenStore(pool, clock), clock)
-    app.state.dependencies = Dependencies.from_pool(pool, clock, servers, default_mode, directory)
+    failures = failures or FailedLogins()
+    directory = TokenDirectory(users, TokenStore(pool, clock), SessionStore(pool, clock), clock)
+    app.state.dependencies = Dependencies.from_pool(
+        pool, clock, servers, default_mode, directory, failures
+    )
     add_error_handlers(app)
     for router in ROUTERS:
         app.include_router(router, prefix="/v1")
-    app.add_middleware(BearerAuth, directory=directory, failures=failures or FailedLogins())
+    app.add_middleware(BearerAuth, directory=directory, failures=failures)
     app.add_middleware(RequestCounts)  # The middleware added last is the outermost.
     return app
 
@@ -101,4 +107,6 @@ ROUTERS = (
     adoptions.router,
     examinations.router,
     access.router,
+    operators.router,
+    sessions.router,
 )

@@ -5,22 +5,19 @@ import math
 
 import structlog
 from fastapi.responses import JSONResponse
-from prometheus_client import Counter
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from accounts.access.directory import TokenDirectory
 from accounts.access.failed_logins import FailedLogins
+from accounts.access.login_counter import FAILURES
 from accounts.access.scopes import Caller
 from accounts.access.tokens import UNGUESSABLE
 from accounts.api.errors import error_body
 
-FAILURES = Counter(
-    "ringfence_api_failed_logins_total",
-    "Requests refused before a route was found. reason: missing (no token), unknown (a token that"
-    " is not in use), limited (too many unknown tokens from the address before).",
-    ["reason"],
-)
+_LOGIN = ("POST", "/v1/sessions")
+"""The one request without a token: it has a password, or a link."""
+
 _EXPECTED = "a header `Authorization: Bearer <token>` with a token that is in use"
 log = structlog.get_logger()
 
@@ -39,6 +36,9 @@ class BearerAuth:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401 or 429."""
         if scope["type"] != "http":
+            return
+        if (scope["method"], scope["path"]) == _LOGIN:
+            await self._app(scope, receive, send)
             return
         address = (scope.get("client") or ("?", 0))[0]
         found = await self._caller(Headers(scope=scope), address)

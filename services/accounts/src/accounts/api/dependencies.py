@@ -6,7 +6,12 @@ from typing import Annotated
 from fastapi import Depends, Header, Query, Request
 
 from accounts.access.directory import TokenDirectory
+from accounts.access.failed_logins import FailedLogins
+from accounts.access.operators.passwords import Passwords
+from accounts.access.operators.store import OperatorStore
 from accounts.access.scopes import Caller
+from accounts.access.sessions.logins import Logins
+from accounts.access.sessions.store import SessionStore
 from accounts.access.store import TokenStore
 from accounts.clients.overview.store import Overview
 from accounts.clients.overview.store_elements import ElementStore
@@ -57,6 +62,10 @@ class Dependencies:
     notices: NoticeStore
     dead: DeadRecordStore
     tokens: TokenStore
+    operators: OperatorStore
+    sessions: SessionStore
+    passwords: Passwords
+    logins: Logins
     directory: TokenDirectory
     servers: ServerDirectory | None
     default_mode: OperatingMode
@@ -69,8 +78,14 @@ class Dependencies:
         servers: ServerDirectory | None,
         default_mode: OperatingMode,
         directory: TokenDirectory,
+        failures: FailedLogins,
     ) -> "Dependencies":
         """The stores, all on one pool."""
+        tokens, sessions, passwords = (
+            TokenStore(pool, clock),
+            SessionStore(pool, clock),
+            Passwords(),
+        )
         return cls(
             clock=clock,
             store=AccountStore(pool, clock),
@@ -90,7 +105,11 @@ class Dependencies:
             elements=ElementStore(pool),
             notices=NoticeStore(pool),
             dead=DeadRecordStore(pool, clock),
-            tokens=TokenStore(pool, clock),
+            tokens=tokens,
+            operators=OperatorStore(pool, clock, tokens),
+            sessions=sessions,
+            passwords=passwords,
+            logins=Logins(sessions, passwords, failures),
             directory=directory,
             servers=servers,
             default_mode=default_mode,

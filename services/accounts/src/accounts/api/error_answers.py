@@ -29,7 +29,7 @@ class ErrorAnswer(BaseModel):
 
 _MEANINGS = {
     400: "the request cannot be read",
-    401: "the token is missing or unknown",
+    401: "the token is missing or unknown, or the login is wrong",
     403: "the token does not allow this",
     404: "there is no such thing",
     405: "this address does not take this method",
@@ -37,7 +37,7 @@ _MEANINGS = {
     412: "it was changed since it was read",
     413: "the body is too large",
     422: "a value is refused",
-    429: "too many unknown tokens came from this address",
+    429: "too many unknown tokens or wrong logins came from this address",
     500: "a bug; the log says what",
     503: "the database does not answer; try again in a moment",
 }

@@ -1,6 +1,7 @@
 """Validation errors of requests, in words for the person who typed the value. Pure.
 
-The value of an unknown field is not shown: it may be a secret that was sent by mistake.
+The value of an unknown field is not shown: it may be a secret that was sent by mistake. Neither is
+that of a field that is a secret.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +11,7 @@ from ringfence_contracts.errors import BadInput
 from ringfence_contracts.expected import REQUIRED, expected_words
 
 _MOST = 100
+_SECRETS = frozenset(("password", "link", "secret"))
 
 
 class RefusedRequest(NamedTuple):
@@ -67,7 +69,8 @@ def _one(problem: Mapping[str, Any], label: Callable[[str], str]) -> RefusedRequ
         name = getattr(error, "name", error.field)
         return RefusedRequest(name, error.value, error.expected, str(error))
     value = problem.get("input")
-    value = None if isinstance(value, dict | list | bytes) else value
+    if isinstance(value, dict | list | bytes) or field in _SECRETS:
+        value = None
     return RefusedRequest(field, value, expected_words(problem))
 
 

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from accounts.access.scopes import Forbidden
 from accounts.api.error_words import RefusedRequest, each_refusal, refusal
 from accounts.products.fields import LABELS
-from accounts.refusals import Clash, SeveralRefused, Stale, Unknown
+from accounts.refusals import Clash, LoginRefused, LoginsLimited, SeveralRefused, Stale, Unknown
 from accounts.tariffs.tariff_csv import BadTariff
 from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import BadInput, shown
@@ -59,12 +59,15 @@ def _echo(value: object) -> object:
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Map errors to 400, 403, 404, 409, 412, 413 and 422; to 503 while the database does not
-    answer; all others to 500.
+    """Map errors to 400, 401, 403, 404, 409, 412, 413, 422 and 429.
+
+    To 503 while the database does not answer; all others to 500.
     """
     app.add_exception_handler(BadInput, _bad_input)
     app.add_exception_handler(BadTariff, _bad_tariff)
     app.add_exception_handler(Forbidden, _forbidden)
+    app.add_exception_handler(LoginRefused, _login_refused)
+    app.add_exception_handler(LoginsLimited, _logins_limited)
     app.add_exception_handler(Unknown, _unknown)
     app.add_exception_handler(Clash, _clash)
     app.add_exception_handler(Stale, _stale)
@@ -104,6 +107,17 @@ async def _bad_tariff(_: Request, error: Exception) -> JSONResponse:
 async def _forbidden(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Forbidden)
     return JSONResponse(error_body(error.field, error.value, error.expected, str(error)), 403)
+
+
+async def _login_refused(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, LoginRefused)
+    return JSONResponse(error_body(error.field, None, error.expected, str(error)), 401)
+
+
+async def _logins_limited(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, LoginsLimited)
+    body = error_body("login", None, f"a login in {error.wait_s} s", str(error))
+    return JSONResponse(body, 429, {"Retry-After": str(error.wait_s)})
 
 
 async def _unknown(_: Request, error: Exception) -> JSONResponse:

@@ -26,13 +26,16 @@ class NeededScope:
     """A scope, and for `operate` which servers the request concerns.
 
     `server`: the one in the path; `client`: those of the products of the client in the path.
+    A scope None: any token is enough.
     """
 
-    scope: TokenScope
+    scope: TokenScope | None
     concerns: Concerns = "any"
 
     async def __call__(self, request: Request) -> None:
         """Raise Forbidden unless the token of the request allows it."""
+        if self.scope is None:
+            return
         caller: Caller = request.state.caller
         check_scope(caller, self.scope)
         if self.concerns == "any" or caller.servers is None:
@@ -45,6 +48,12 @@ class NeededScope:
             tokens = request.app.state.dependencies.tokens
             check_servers(caller, await tokens.servers_of(account_id))
 
+
+ANY_TOKEN = Depends(NeededScope(None))
+"""The request concerns its own token alone."""
+
+NO_TOKEN = Depends(NeededScope(None))
+"""The request is a login; BearerAuth lets it pass."""
 
 READ = Depends(NeededScope("read"))
 MONEY = Depends(NeededScope("money"))

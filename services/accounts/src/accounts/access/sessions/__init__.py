@@ -1,0 +1,1 @@
+"""Sessions of operators: how they log in, and when a session ends."""
