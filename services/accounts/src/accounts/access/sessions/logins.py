@@ -36,10 +36,11 @@ class Logins:
             raise LoginsLimited(wait_s, "too many logins from this address failed")
         # Counted before the password is looked at: many at once cannot pass the limit together.
         logged = self._counted(address)
-        kept = await self._store.password_of(name) if is_id(name) else None
-        opened = None
-        if await self._passwords.verify(kept, password) and kept is not None:
-            opened = await self._store.open_by_password(name, kept)
+        try:
+            opened = await self._verified(name, password)
+        except Exception:  # It was not looked at, such as while the database does not answer.
+            self._failures.undo(address, "password")
+            raise
         if opened is None:
             expected = "the name and password of an operator"
             raise _refused("name", expected, address, logged=logged)
@@ -59,6 +60,12 @@ class Logins:
             raise _refused("link", expected, address, logged=logged)
         log.info("an operator logged in", operator=opened.name, by="link", address=address)
         return opened
+
+    async def _verified(self, name: str, password: str) -> OpenedSession | None:
+        kept = await self._store.password_of(name) if is_id(name) else None
+        if not await self._passwords.verify(kept, password) or kept is None:
+            return None
+        return await self._store.open_by_password(name, kept)
 
     def _counted(self, address: str) -> bool:
         """Count a failure; whether it is to be logged."""
