@@ -16,8 +16,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Mails and alarms": ("alarms", "mails", "template", "webhooks", "inbox"),
     "Set up and run": (
-        "init", "up", "run", "token", "demo", "secrets", "database", "topics", "backup", "restore",
-        "completion",
+        "init", "up", "run", "operator", "token", "demo", "secrets", "database", "topics", "backup",
+        "restore", "completion",
     ),
     "Check and repair": ("doctor", "verify", "jobs", "dead", "vectors", "contracts"),
 }  # fmt: skip
