@@ -44,6 +44,7 @@ _SAME_LENGTH = (
     re.compile(r"(?<=(?:revoked|rotated|created)  )[0-9a-f]{8}(?=  )"),  # a token's id
 )
 _MEASURED = (
+    (re.compile(r"\brf_login_[\w-]{43}"), "rf_login_#"),  # of a new login link
     (re.compile(r"\brf_[\w-]{43}"), "rf_#"),  # a new token
     (re.compile(r"(?<=UTC, )\d+ min ago"), "# s ago"),  # of a call, on a slow machine
     (re.compile(r"\b\d+(?:\.\d+)? (ms|s|min|h) ago"), r"# \1 ago"),

@@ -417,6 +417,7 @@ async def check(day: Day) -> None:
     await day.run("jobs", "list", "--limit", "3")
     await day.run("client", "list", RINGFENCE_TOKEN="wrong", RINGFENCE_API=day.stack.api_url)
     await hand_out_tokens(day)
+    await let_operators_in(day)
     await set_aside(day)
     await back_up(day)
     await sign_the_export(day)
@@ -437,6 +438,23 @@ async def hand_out_tokens(day: Day) -> None:
     await day.run("token", "revoke", "none")
     await day.run("token", "list", "--all")
     await day.run("token", "history")
+
+
+async def let_operators_in(day: Day) -> None:
+    """Operators are created, changed, given a link, and disabled."""
+    await day.run("operator", "list")
+    file = day.folder / "password"
+    file.write_text("correct horse battery")
+    scopes = ("--scope", "read", "--scope", "operate", "--server", "pbx1")
+    await day.run("operator", "create", "anna", *scopes, "--no-password")
+    await day.run("operator", "password", "anna", "--password-file", str(file))
+    await day.run("operator", "change", "anna", "--scope", "read")
+    await day.run("operator", "link", "anna", "--utc")
+    await day.run("operator", "list")
+    await day.run("operator", "disable", "anna")
+    await day.run("operator", "link", "anna")
+    await day.run("operator", "enable", "anna")
+    await day.run("operator", "history")
 
 
 async def set_aside(day: Day) -> None:

@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
+from accounts.access.new_secrets import new_secret
 from accounts.access.scopes import Caller, TokenScope
-from accounts.access.tokens import ApiToken, digest_of, new_secret
+from accounts.access.tokens import ApiToken, digest_of
 from accounts.paging import by_columns, decode_cursor, page
 from accounts.refusals import Clash, Unknown
 from accounts.store_rows import count_for

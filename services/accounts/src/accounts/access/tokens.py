@@ -5,7 +5,6 @@ Only digests of tokens are kept.
 
 import hashlib
 import hmac
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -70,8 +69,3 @@ def find_token(tokens: Sequence[ApiToken], presented: bytes, now: datetime) -> C
 def digest_of(secret: bytes) -> bytes:
     """What is kept of a token: its SHA-256."""
     return hashlib.sha256(secret).digest()
-
-
-def new_secret(kind: str = "") -> str:
-    """A new secret of 256 random bits. Its prefix lets scanners of repositories recognize it."""
-    return f"rf_{kind}{secrets.token_urlsafe(32)}"

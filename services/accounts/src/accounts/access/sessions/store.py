@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
+from accounts.access.new_secrets import new_secret
 from accounts.access.operators.store_rows import check_may_log_in, locked_operator, record_change
 from accounts.access.scopes import Caller, SessionUse, TokenScope
-from accounts.access.tokens import ApiToken, digest_of, new_secret
+from accounts.access.tokens import ApiToken, digest_of
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Connection, Pool
 from ringfence.postgres.pruning import PruneRule
