@@ -1,5 +1,6 @@
 """`ringfence operator`: who logs in, created and changed; a password is never an argument."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -63,7 +64,7 @@ async def test_a_password_is_read_from_a_file(operator: Operator, tmp_path: Path
     assert await login(operator, {"name": "anna", "password": "another horse battery"}) == 201
     file.write_text("too-short")
     refused = await operator.output(group, "password", "anna", *option, status=2)
-    assert "at least 12" in refused or "12 to 200" in refused or "12" in refused
+    assert "12" in refused
     assert "too-short" not in refused
 
 
@@ -76,9 +77,11 @@ async def test_a_link_leads_to_the_console(operator: Operator) -> None:
     assert "anna logs in by this link, once, until" in " ".join(made.stderr.split())
     assert await login(operator, {"link": secret}) == 201
     assert await login(operator, {"link": secret}) == 401
-    url = {"RINGFENCE_CONSOLE_URL": "https://console.example.net/"}
-    made = await operator.run(group, "link", "anna", **url)
-    assert made.stdout.startswith("https://console.example.net/login#rf_login_")
+    elsewhere = await operator.run(
+        group, "link", "anna", "--json", RINGFENCE_CONSOLE_URL="https://console.example.net/"
+    )
+    address = json.loads(elsewhere.stdout)["link"]
+    assert address.startswith("https://console.example.net/login#rf_login_")
     wrong = await operator.run(
         group, "link", "anna", RINGFENCE_CONSOLE_URL="console.example.net", status=2
     )
