@@ -355,6 +355,18 @@ async def test_an_extension_listed_by_a_held_client_goes_off_within_anothers_ran
     assert harness.fake_pbx.off == {"150"}
 
 
+async def test_an_extension_that_a_held_client_lists_stays_on_if_he_is_switched_by_gateway(
+    harness: SuspenderHarness,
+) -> None:
+    """It belongs to him alone, so that his way decides and not that of another's range."""
+    harness.fake_pbx.extensions["north.example"] = {"101", "150"}
+    trunk = product("150", service_id="svc-b", suspend_by="gateway", gateway_ids=(GATEWAY,))
+    await harness.profile(1, "2002", services=(trunk,), orders=(order("manual"),))
+    await harness.work_done()
+    await held(harness, product(extension_ranges=("100-199",)))
+    assert harness.fake_pbx.off == {GATEWAY, "101"}
+
+
 async def test_an_extension_of_a_range_that_another_client_enters_is_on_at_once(
     harness: SuspenderHarness,
 ) -> None:
