@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from accounts.confirmations import read_confirmation
 from accounts.paging import decode_cursor, read_id, read_text, read_version
-from accounts.tariffs.tariff_csv import BadTariff, FileForm, TariffReader
+from accounts.tariffs.decks.layout import DeckLayout
+from accounts.tariffs.decks.reader import TariffReader
+from accounts.tariffs.decks.rows import BadTariff
 from accounts.typed.instants import read_instant
 from ringfence_contracts.errors import BadInput, Reject
 from ringfence_contracts.examples import examples_of
@@ -27,7 +29,7 @@ CARD = (
 def test_any_tariff_file(body: bytes, delimiter: str | None, comma: bool) -> None:
     def read() -> None:
         lines = iter(body.splitlines(keepends=True))
-        reader = TariffReader(lines, FileForm({}, delimiter, comma))
+        reader = TariffReader(lines, DeckLayout({}, delimiter, comma))
         while reader.piece(2):
             pass
         assert all(bad.expected for bad in reader.bad)

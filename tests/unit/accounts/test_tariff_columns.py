@@ -2,7 +2,7 @@
 
 import pytest
 
-from accounts.tariffs.columns import FIELDS, find_columns, merged, read_mapping, split_pair
+from accounts.tariffs.decks.columns import FIELDS, find_columns, merged, read_mapping, split_pair
 from ringfence_contracts.errors import BadInput
 
 
@@ -43,7 +43,7 @@ def test_a_field_can_be_reset_to_its_own_name(own: str) -> None:
 
 
 def test_two_fields_may_share_a_column() -> None:
-    found = find_columns(["Code", "RateValue", "Increment"], {"Prefix": "code",
-                                                             "Description": "CODE"})  # fmt: skip
+    mapping = {"Prefix": "code", "Description": "CODE"}
+    found = find_columns(["Code", "RateValue", "Increment"], mapping).places
     assert (found["Prefix"], found["Description"]) == (0, 0)
     assert found.keys() < set(FIELDS)

@@ -83,7 +83,7 @@ def test_amounts_of_a_row_change_its_digest_and_no_other() -> None:
         ("rate", ("1", "x", "free", 1, 1, 1)),
         ("initial_s", ("1", "x", "0.01", 0, 1, 1)),
         ("increment_s", ("1", "x", "0.01", 1, 86_401, 1)),
-        ("status", ("1", "x", "0.01", 1, 1, 2)),
+        ("status", ("1", "x", "0.01", 1, 1, 3)),
     ],
 )
 def test_an_invalid_row_is_rejected(field: str, bad: tuple[str, str, str, int, int, int]) -> None:

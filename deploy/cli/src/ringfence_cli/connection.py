@@ -154,6 +154,17 @@ class ApiClient:
             return None
         return self._accepted(answer)
 
+    def pieces(self, path: str, **params: Any) -> Iterator[bytes]:
+        """The response to GET as it comes, for one that is too large to be kept. Ends as `send`."""
+        try:
+            with self._http.stream("GET", path, params=given(**params)) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    self._explain(answer)
+                yield from answer.iter_bytes()
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            fail(_no_answer(self._url, "GET", error), EXIT_UNREACHABLE)
+
     def listing(self, path: str, limit: int | None = None, **params: Any) -> ListResult:
         """Up to `limit` rows of a list that is sent in pages; all rows without a limit."""
         rows: list[dict[str, Any]] = []

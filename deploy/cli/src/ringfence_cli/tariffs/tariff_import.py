@@ -27,9 +27,15 @@ from ringfence_cli.tariffs.tariff_changes import (
     show_version,
     yes_option,
 )
+from ringfence_cli.tariffs.tariff_prices import show_later, show_prices
 from ringfence_cli.times import parse_instant
 
 _CHUNK = 256 * 1024
+_LAYOUT = {
+    "map", "ignore_columns", "layout", "header", "delimiter", "decimal", "increment", "rate_per",
+    "dates", "zone", "encoding", "sheet", "put_in_front",
+}  # fmt: skip
+"""Parameters that are remembered when a version is made, or that it exists is confirmed."""
 
 
 @click.command("import")
@@ -42,10 +48,39 @@ _CHUNK = 256 * 1024
     "--map",
     multiple=True,
     metavar="FIELD=COLUMN",
-    help="what the file calls a column, such as Prefix=Code; remembered",
+    help="what the file calls a column, such as Prefix=Code, or its position: Prefix=#2",
 )
-@click.option("--delimiter", type=click.Choice(("comma", "semicolon")), help="left out: found out")
+@click.option(
+    "--ignore-columns",
+    multiple=True,
+    metavar="NAME,…",
+    help="columns from which nothing is computed; none: forget those of before",
+)
+@click.option("--layout", metavar="NAME", help="remember the file's layout by this name, or use it")
+@click.option(
+    "--header",
+    type=click.Choice(("present", "none")),
+    help="none: the first line is a row, and --map gives positions",
+)
+@click.option(
+    "--delimiter",
+    type=click.Choice(("comma", "semicolon", "tab", "pipe", "auto")),
+    help="left out: found out",
+)
 @click.option("--decimal", type=click.Choice(("point", "comma")), help="left out: point")
+@click.option("--increment", help="of rows that have none, such as 60/60")
+@click.option("--rate-per", type=click.Choice(("minute", "second")), help="left out: minute")
+@click.option(
+    "--dates", type=click.Choice(("dmy", "mdy")), help="how to read dates such as 03/04/2027"
+)
+@click.option("--zone", help="in which dates begin, such as Europe/London; left out: UTC")
+@click.option("--encoding", type=click.Choice(("utf-8", "cp1252")), help="left out: utf-8")
+@click.option("--sheet", metavar="NAME", help="of a workbook that has several with rows")
+@click.option(
+    "--put-in-front",
+    metavar="DIGITS",
+    help="before every code without a +, such as 1 before area codes of North America",
+)
 @dry_run_option
 @yes_option
 @largest_option
@@ -53,10 +88,12 @@ _CHUNK = 256 * 1024
 def import_tariff(
     tariff_id: str, file: Path, dry_run: bool, yes: bool, as_json: bool, **given: Any
 ) -> None:
-    """Import a CSV with the columns Description, Prefix, RateValue, Increment.
+    """Import a rate deck: CSV or xlsx with Description, Prefix, RateValue, Increment.
 
-    What would change is shown first, and asked for unless --yes. The file takes effect whole or
-    not at all; bad rows are listed by line. Columns of other names are named by --map once.
+    What would change, and what calls will cost, is shown first, and asked for unless --yes. The
+    file takes effect whole or not at all; bad rows are listed by line. Rows with dates make a
+    version for each date. How a carrier's file is laid out is given once, and remembered with the
+    tariff; columns that nothing reads must be named by --ignore-columns.
 
     Example: ringfence tariff import retail rates.csv --effective-from 2026-12-01T00:00
     """
@@ -65,11 +102,14 @@ def import_tariff(
     given["effective_from"] = parse_instant("--effective-from", given["effective_from"])
     params = {name: value for name, value in given.items() if value not in (None, ())}
     answer = _post(api, tariff_id, file, {**params, "dry_run": dry_run or not yes})
+    is_new = answer["new"] or any(each["new"] for each in answer["later"])
     if not as_json:
         show_diff(answer["diff"])
-    if not (yes or dry_run) and (answer["new"] or given["map"]):
+        show_prices(answer["prices"], answer["currency"])
+        show_later(answer["later"])
+    if not (yes or dry_run) and (is_new or set(params) & _LAYOUT):
         confirm(answer)
-        agreed = {**params, **confirmed(answer), "sha256": answer["sha256"]}
+        agreed = {**params, **confirmed(answer), "sha256": answer["file_sha256"]}
         answer = _post(api, tariff_id, file, agreed)
     elif not as_json:
         show_warnings(answer)

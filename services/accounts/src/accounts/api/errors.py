@@ -17,7 +17,7 @@ from accounts.access.scopes import Forbidden
 from accounts.api.error_words import RefusedRequest, each_refusal, refusal
 from accounts.products.fields import LABELS
 from accounts.refusals import Clash, LoginRefused, LoginsLimited, SeveralRefused, Stale, Unknown
-from accounts.tariffs.tariff_csv import BadTariff
+from accounts.tariffs.decks.rows import BadTariff
 from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import BadInput, shown
 

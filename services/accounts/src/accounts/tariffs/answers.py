@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from accounts.answers import Answer, ListAnswer, PageAnswer
 
 
@@ -73,13 +75,61 @@ class RateChangePage(PageAnswer):
     items: list[RateChange]
 
 
+class RowPrices(Answer):
+    """A row of the file, and the price of calls by their seconds of talk, before any markup.
+
+    `calls` is null for a row that has no price of its own.
+    """
+
+    prefix: str
+    description: str
+    rate: str
+    increment: str
+    status: int
+    calls: dict[str, str] | None
+
+
+class LaterVersion(VersionAnswer):
+    """A version that a date in the file makes; compared with the version before it."""
+
+    diff: VersionDiff
+    new: bool
+
+
 class NewVersion(VersionAnswer):
-    """The result of an import or a rollback; `new` is false if the same version existed."""
+    """The result of an import or a rollback; `new` is false if the same version existed.
+
+    Of an import: the prices of its first rows, the versions of later dates, the digest to confirm,
+    the columns that were passed over, and the name of the layout, if it has one.
+    """
 
     diff: VersionDiff
     warnings: list[str]
     new: bool
     dry_run: bool
+    prices: list[RowPrices] = Field([])
+    later: list[LaterVersion] = Field([])
+    file_sha256: str | None = None
+    unused_columns: list[str] = Field([])
+    layout: str | None = None
+
+
+class LayoutAnswer(Answer):
+    """What an import remembers of a tariff's files; settings that are not declared are left out."""
+
+    name: str | None
+    columns: dict[str, str]
+    delimiter: str | None = None
+    decimal_comma: bool = False
+    header: bool = True
+    increment: str | None = None
+    dates: str | None = None
+    zone: str = "UTC"
+    encoding: str | None = None
+    sheet: str | None = None
+    rate_per: str | None = None
+    put_in_front: str | None = None
+    ignored: list[str] = Field([])
 
 
 class RateLine(Answer):

@@ -1,17 +1,19 @@
 """/v1/tariffs: rate decks as CSV; each upload is a whole, immutable version."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from accounts.api.bodies import Body, InstantText
 from accounts.api.dependencies import Deps, PageCursor, PageLimit, Who
 from accounts.api.route_scopes import MONEY, READ
 from accounts.tariffs.answers import (
+    LayoutAnswer,
     NewVersion,
     RateChangePage,
     RateLinePage,
@@ -21,52 +23,26 @@ from accounts.tariffs.answers import (
     VersionDiff,
     VersionList,
 )
-from accounts.tariffs.columns import FIELDS, merged, read_mapping, split_pair
+from accounts.tariffs.decks.columns import FIELDS, merged, read_mapping
+from accounts.tariffs.decks.reader import TariffReader
+from accounts.tariffs.decks.text_lines import MAX_LINE
+from accounts.tariffs.import_query import ImportQuery, NewVersionFields
 from accounts.tariffs.store_versions import VersionSpec
-from accounts.tariffs.tariff_csv import MAX_LINE, FileForm, TariffReader
+from accounts.tariffs.workbooks.opening import opened
 from ringfence_contracts.errors import BadInput
-from ringfence_contracts.events.model import Currency, Id, Text
+from ringfence_contracts.events.model import Id, Text
 
 router = APIRouter(prefix="/tariffs", tags=["tariffs"])
 MAX_TARIFF = 100 * 1024 * 1024
 _IN_MEMORY = 1024 * 1024
 _CSV_BODY = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {}}}}}
-_DELIMITERS = {"comma": ",", "semicolon": ";", ",": ",", ";": ";"}
 
 Version = Annotated[int, Query(ge=1, le=2**31 - 1)]
 Largest = Annotated[int, Query(ge=0, le=1000, description="how many rows of each kind are shown")]
 ChangeKind = Literal["added", "removed", "dearer", "cheaper", "changed"]
 
 
-class _NewVersion(Body):
-    """The fields of a new version that an import and a rollback share."""
-
-    effective_from: InstantText | None = Field(None, description="left out: now")
-    dry_run: bool = Field(False, description="validate and compare, write nothing")
-    base: int | None = Field(
-        None, ge=0, description="refuse unless compared with this version; 0: with none"
-    )
-    largest: int = Field(20, ge=0, le=1000, description="how many changes of each kind are shown")
-
-
-class ImportQuery(_NewVersion):
-    """The query parameters of an import."""
-
-    currency: Currency | None = Field(None, description="left out: as before")
-    name: Text | None = Field(None, description="left out: as before, or the tariff's id")
-    map: list[Annotated[str, Field(max_length=200)]] = Field(
-        [], description="FIELD=COLUMN; remembered with the tariff when a version is made"
-    )
-    delimiter: Literal["comma", "semicolon", ",", ";"] | None = Field(
-        None, description="left out: detected from the header"
-    )
-    decimal: Literal["point", "comma"] = "point"
-    sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="refuse unless these are the rows"
-    )
-
-
-class RollbackBody(_NewVersion):
+class RollbackBody(NewVersionFields):
     """The version whose rows are restored; left out: the one before."""
 
     to: int | None = Field(None, ge=1, le=2**31 - 1)
@@ -91,26 +67,28 @@ async def post_version(
 ) -> dict[str, Any]:
     """Import a tariff file as the tariff's next version, or show what that would change.
 
-    Required columns: Description, Prefix, RateValue, Increment, or what they are mapped to.
-    Optional: ShortDescription, Lastratechangedate, OldRate, RatePremium, status. If any row is
-    bad, nothing of the file takes effect; all bad rows are counted and the first are listed by
-    line. `diff` compares with the version in force at `effective_from`.
+    A file is CSV (separated by commas, semicolons, tabs or bars) or a workbook (xlsx). Required
+    columns: Description, Prefix, RateValue, Increment, or what they are mapped to; the parameters
+    and `map` describe other layouts, and are remembered with the tariff when a version is made.
+    Columns that nothing reads must be named by `ignore_columns`. Rows with dates make one version
+    for each date, listed in `later`. If any row is bad, nothing of the file takes effect; all bad
+    rows are counted and the first are listed by line. `diff` compares with the version in force at
+    `effective_from`.
     """
-    given = read_mapping(map(split_pair, query.map))
-    mapping = merged(await deps.tariffs.mapping(tariff_id), given)
-    spec = VersionSpec(
-        tariff_id=tariff_id,
-        remember=mapping if given else None,
-        **query.model_dump(exclude={"map", "delimiter", "decimal"}),
-    )
-    form = FileForm(mapping, _DELIMITERS.get(query.delimiter or ""), query.decimal == "comma")
+    remembered = await deps.tariffs.layout(tariff_id, query.layout)
+    layout = query.layout_from(remembered.layout)
+    spec = VersionSpec(tariff_id=tariff_id, **query.version_fields())
+    changed = layout != remembered.layout or query.layout is not None
+    remember = remembered._replace(layout=layout) if changed else None
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as upload:
         async for chunk in request.stream():
             upload.write(chunk)
-        upload.seek(0)
-        reader = TariffReader(_lines(upload), form)
-        version, new = await deps.tariffs.import_file(reader, spec, who)
-    return _answer(response, version, new, spec, columns=_columns(mapping))
+        with await opened(upload, layout.sheet, decimal_comma=layout.decimal_comma) as table:
+            reader = TariffReader(_lines(table), layout)
+            version, new = await deps.tariffs.import_file(reader, spec, who, remember)
+    return _answer(
+        response, version, new, spec, unused_columns=reader.unused, layout=remembered.name
+    )
 
 
 def _lines(upload: IO[bytes]) -> Iterator[bytes]:
@@ -251,17 +229,57 @@ async def list_changes(
 @router.get("/{tariff_id}/mapping", dependencies=[READ])
 async def get_mapping(tariff_id: Id, deps: Deps) -> dict[str, str]:
     """The name of each column in the tariff's files."""
-    return _columns(await deps.tariffs.mapping(tariff_id))
+    return _columns((await deps.tariffs.layout(tariff_id)).layout.mapping)
 
 
 @router.put("/{tariff_id}/mapping", dependencies=[MONEY])
 async def put_mapping(tariff_id: Id, body: dict[str, Text], deps: Deps, who: Who) -> dict[str, str]:
     """Replace the column names of the tariff's files, such as {"Prefix": "Code"}."""
-    given = read_mapping(body.items())
-    mapping = merged({}, given)
-    await deps.tariffs.set_mapping(tariff_id, mapping, who)
+    mapping = merged({}, read_mapping(body.items()))
+    remembered = await deps.tariffs.layout(tariff_id)
+    layout = replace(remembered.layout, mapping=mapping)
+    await deps.tariffs.save_layout(remembered._replace(layout=layout), who)
     return _columns(mapping)
 
 
-def _columns(mapping: dict[str, str]) -> dict[str, str]:
+def _columns(mapping: Mapping[str, str]) -> dict[str, str]:
     return {field: mapping.get(field, field) for field in FIELDS}
+
+
+@router.get(
+    "/{tariff_id}/layout",
+    response_model=LayoutAnswer,
+    response_model_exclude_unset=True,
+    dependencies=[READ],
+)
+async def get_layout(tariff_id: Id, deps: Deps) -> dict[str, Any]:
+    """All that an import remembers of the tariff's files: columns and settings."""
+    found = await deps.tariffs.layout(tariff_id)
+    return {"name": found.name, "columns": found.layout.mapping, **found.layout.settings()}
+
+
+@router.delete(
+    "/{tariff_id}/layout",
+    response_model=LayoutAnswer,
+    response_model_exclude_unset=True,
+    dependencies=[MONEY],
+)
+async def delete_layout(tariff_id: Id, deps: Deps) -> dict[str, Any]:
+    """Forget what is remembered of the tariff's files; a layout with a name stays for others."""
+    await deps.tariffs.forget_layout(tariff_id)
+    return {"name": None, "columns": {}}
+
+
+@router.get(
+    "/{tariff_id}/export",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {}}}},
+    dependencies=[READ],
+)
+async def export_version(
+    tariff_id: Id, deps: Deps, version: Version | None = None
+) -> StreamingResponse:
+    """A version as a file that can be imported again; the one in force unless one is named."""
+    found = await deps.tariffs.version(tariff_id, version)
+    rows = deps.tariffs.export(found["version_id"])
+    return StreamingResponse(rows, media_type="text/csv; charset=utf-8")

@@ -1,7 +1,7 @@
 """The tables of tariffs. A version is written once, whole, and never changed."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,12 +9,22 @@ from asyncpg import Record
 
 from accounts.paging import by_columns, decode_cursor, page, read_id
 from accounts.refusals import Unknown
-from accounts.store_rows import lock_name
-from accounts.tariffs.store_rows import BOUND_S, KINDS, change_rows, rows_of, stage, summary
-from accounts.tariffs.store_versions import VERSION, VersionSpec, publish, to_restore
-from accounts.tariffs.tariff_csv import TariffReader, TariffRow
+from accounts.tariffs.decks.reader import TariffReader
+from accounts.tariffs.decks.rows import STORED
+from accounts.tariffs.store_dated import publish_file
+from accounts.tariffs.store_doubts import doubts_about_file
+from accounts.tariffs.store_export import export_rows
+from accounts.tariffs.store_layouts import NamedLayout, find_layout, forget_layout, save_layout
+from accounts.tariffs.store_rows import KINDS, change_rows, rows_of, stage, summary
+from accounts.tariffs.store_versions import (
+    VERSION,
+    VersionSpec,
+    lock_tariff,
+    publish,
+    to_restore,
+)
 from ringfence.clock import Clock
-from ringfence.postgres.pool import Connection, Pool
+from ringfence.postgres.pool import Pool
 
 _IMPORTS_AT_ONCE = 2
 """Each holds a database connection while it reads; payments need the others."""
@@ -29,17 +39,20 @@ class TariffStore:
         self._imports = asyncio.Semaphore(_IMPORTS_AT_ONCE)
 
     async def import_file(
-        self, reader: TariffReader, spec: VersionSpec, who: str
+        self, reader: TariffReader, spec: VersionSpec, who: str, remember: NamedLayout | None
     ) -> tuple[dict[str, Any], bool]:
-        """Write and publish a file as a new version. Returns the version, and whether it is new.
+        """Write and publish a file as a new version, or as one for each date of its rows.
 
-        Raises BadTariff, BadInput or Clash; nothing of the file is stored then.
+        Returns the first version, with the others as `later`, and whether any is new. `remember`
+        is the layout to store, if any. Raises BadTariff, BadInput or Clash; nothing of the file is
+        stored then.
         """
         async with self._imports, self._pool.acquire() as connection, connection.transaction():
             content = await stage(connection, reader)
-            answer, new = await publish(connection, content, spec, who, self._clock)
-            if spec.remember is not None and not spec.dry_run:
-                await self._remember(connection, spec.tariff_id, spec.remember, who)
+            answer, new = await publish_file(connection, content, spec, who, self._clock)
+            answer["warnings"] = [*await doubts_about_file(connection, reader), *answer["warnings"]]
+            if remember is not None and not spec.dry_run:
+                await save_layout(connection, remember, who, self._clock.now())
             return answer, new
 
     async def rollback(self, spec: VersionSpec, who: str) -> tuple[dict[str, Any], bool]:
@@ -49,36 +62,30 @@ class TariffStore:
         """
         async with self._imports, self._pool.acquire() as connection, connection.transaction():
             if not spec.dry_run:
-                await lock_name(connection, f"tariff:{spec.tariff_id}", bound_s=BOUND_S)
+                await lock_tariff(connection, spec.tariff_id)
             at = spec.effective_from or self._clock.now()
             old = await to_restore(connection, spec.tariff_id, spec.restores, at)
             wanted = replace(spec, restores=old.version_id)
             return await publish(connection, old.content, wanted, who, self._clock)
 
-    async def mapping(self, tariff_id: str) -> dict[str, str]:
-        """The columns of a tariff's files that do not have their field's own name."""
-        found: dict[str, str] | None = await self._pool.fetchval(
-            "select columns from accounts.tariff_mapping where tariff_id = $1", tariff_id
-        )
-        return found or {}
-
-    async def set_mapping(self, tariff_id: str, mapping: Mapping[str, str], who: str) -> None:
-        """Replace the stored column names of a tariff."""
+    async def layout(self, tariff_id: str, name: str | None = None) -> NamedLayout:
+        """What is remembered of a tariff's files; `name`: of the files of that layout instead."""
         async with self._pool.acquire() as connection:
-            await self._remember(connection, tariff_id, mapping, who)
+            return await find_layout(connection, tariff_id, name)
 
-    async def _remember(
-        self, connection: Connection, tariff_id: str, mapping: Mapping[str, str], who: str
-    ) -> None:
-        await connection.execute(
-            "insert into accounts.tariff_mapping values ($1, $2, $3, $4)"
-            " on conflict (tariff_id) do update set columns = excluded.columns,"
-            " changed_by = excluded.changed_by, changed_at = excluded.changed_at",
-            tariff_id,
-            mapping,
-            who,
-            self._clock.now(),
-        )
+    async def save_layout(self, layout: NamedLayout, who: str) -> None:
+        """Replace what is remembered of a tariff's files."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await save_layout(connection, layout, who, self._clock.now())
+
+    async def forget_layout(self, tariff_id: str) -> None:
+        """Forget what is remembered of a tariff's files; a layout with a name stays."""
+        async with self._pool.acquire() as connection:
+            await forget_layout(connection, tariff_id)
+
+    def export(self, version_id: int) -> AsyncIterator[bytes]:
+        """A version as a file that can be imported again, in pieces."""
+        return export_rows(self._pool, version_id)
 
     async def known(self, tariff_id: str) -> bool:
         """Whether a tariff has any version."""
@@ -155,7 +162,7 @@ class TariffStore:
         """How version `new` differs from version `old`. Raises Unknown."""
         await self._check_versions(tariff_id, old, new)
         async with self._pool.acquire() as connection:
-            return await summary(connection, rows_of(new), old, largest)
+            return await summary(connection, rows_of(new), rows_of(old), old, largest)
 
     async def changes(
         self, tariff_id: str, old: int, new: int, kind: str | None, cursor: str | None, limit: int
@@ -176,6 +183,6 @@ class TariffStore:
 
 def _rate(row: Record) -> dict[str, Any]:
     """A row of a version, with its increment as `initial/increment`."""
-    facts = {name: row[name] for name in TariffRow._fields if name in row}
+    facts = {name: row[name] for name in STORED if name in row}
     initial_s, increment_s = facts.pop("initial_s"), facts.pop("increment_s")
     return {**facts, "increment": f"{initial_s}/{increment_s}"}

@@ -6,14 +6,8 @@ from typing import Any, NamedTuple
 
 from asyncpg import Record
 
-from accounts.tariffs.tariff_csv import (
-    REPORTED,
-    BadTariff,
-    BadTariffRow,
-    RowsDigest,
-    TariffReader,
-    TariffRow,
-)
+from accounts.tariffs.decks.reader import REPORTED, RowsDigest, TariffReader
+from accounts.tariffs.decks.rows import STORED, BadTariff, BadTariffRow, TariffRow
 from ringfence.postgres.pool import Connection
 
 BOUND_S = 300.0
@@ -22,7 +16,7 @@ BOUND_S = 300.0
 KINDS = ("added", "removed", "dearer", "cheaper", "changed")
 """The kinds of differences. A prefix has one kind; a different rate comes before the rest."""
 
-_STAGED = "pg_temp.staged"
+STAGED = "pg_temp.staged"
 _FETCHED = 5000
 
 
@@ -48,7 +42,8 @@ async def stage(connection: Connection, reader: TariffReader) -> Content:
     await connection.execute(
         'create temporary table staged (line integer, prefix text collate "C", description text,'
         " rate text, initial_s integer, increment_s integer, status smallint,"
-        " short_description text, last_rate_change text, old_rate text, rate_premium text)"
+        " short_description text, last_rate_change text, old_rate text, rate_premium text,"
+        " effective_at timestamptz, end_at timestamptz)"
         " on commit drop"
     )
     await connection.copy_records_to_table(
@@ -60,7 +55,7 @@ async def stage(connection: Connection, reader: TariffReader) -> Content:
     )
     await connection.execute("analyze pg_temp.staged")
     await _refuse_bad_rows(connection, reader)
-    return Content(_STAGED, reader.rows, await _digest(connection))
+    return Content(STAGED, reader.rows, await digest_of(connection, STAGED))
 
 
 async def _pieces(reader: TariffReader) -> AsyncIterator[TariffRow]:
@@ -72,10 +67,12 @@ async def _pieces(reader: TariffReader) -> AsyncIterator[TariffRow]:
 
 async def _refuse_bad_rows(connection: Connection, reader: TariffReader) -> None:
     twice = await connection.fetch(
-        "select s.line, s.prefix, f.line as first, count(*) over () as total from pg_temp.staged s"
-        " join (select prefix, min(line) as line from pg_temp.staged group by prefix"
-        " having count(*) > 1) f on f.prefix = s.prefix and s.line > f.line"
-        " order by s.line limit $1",
+        # Rows of one line have no order of their own: their places in the table give it.
+        "select line, prefix, first, count(*) over () as total from"
+        " (select line, prefix, first_value(line) over same as first,"
+        " row_number() over same as nth from pg_temp.staged"
+        " window same as (partition by prefix, effective_at order by line, ctid)) each"
+        " where nth > 1 order by line, prefix limit $1",
         REPORTED,
         timeout=BOUND_S,
     )
@@ -86,15 +83,20 @@ async def _refuse_bad_rows(connection: Connection, reader: TariffReader) -> None
 
 
 def _came_before(row: Record) -> BadTariffRow:
-    expected = f"each prefix once in a file; line {row['first']} has it too"
+    expected = f"each prefix once in a file, or once for each date; line {row['first']} has it too"
+    if len(row["prefix"]) == 3:
+        expected += (
+            ". If they are area codes of North America beside codes with a +: --put-in-front 1"
+        )
     return BadTariffRow(row["line"], "Prefix", row["prefix"], expected)
 
 
-async def _digest(connection: Connection) -> str:
+async def digest_of(connection: Connection, relation: str) -> str:
+    """The digest of the rows of a relation."""
     digest = RowsDigest()
     cursor = await connection.cursor(
-        "select prefix, description, rate, initial_s, increment_s, status from pg_temp.staged"
-        " order by prefix"
+        "select prefix, description, rate, initial_s, increment_s, status"  # noqa: S608 - ours
+        f" from {relation} r order by prefix"
     )
     while rows := await cursor.fetch(_FETCHED, timeout=BOUND_S):
         digest.add([tuple(row) for row in rows])
@@ -103,7 +105,7 @@ async def _digest(connection: Connection) -> str:
 
 async def write_rows(connection: Connection, version_id: int, relation: str) -> None:
     """Copy the rows of `relation` into a new version."""
-    columns = ", ".join(TariffRow._fields[1:])
+    columns = ", ".join(STORED)
     await connection.execute(
         f"insert into accounts.tariff_rate (version_id, {columns})"  # noqa: S608 - names of ours
         f" select $1, {columns} from {relation} r order by prefix",
@@ -130,15 +132,15 @@ def _changes(new: str, old: str) -> str:
 
 
 async def summary(
-    connection: Connection, new: str, base: int | None, largest: int
+    connection: Connection, new: str, old: str, base: int | None, largest: int
 ) -> dict[str, Any]:
-    """The differences between the rows of `new` and those of version `base`.
+    """The differences between the rows of `new` and those of `old`, which is version `base`.
 
     `counts` counts each prefix once, by kind. `touched` counts the prefixes of both sides whose
     increment, description or status differs, in addition to their kind. `largest` has up to
     `largest` rows of each kind, those with the largest change of rate first.
     """
-    changes = _changes(new, rows_of(base))
+    changes = _changes(new, old)
     counted = await connection.fetch(
         changes + "select kind, count(*) as rows,"  # noqa: S608
         " count(*) filter (where (initial_s, increment_s) <> (o_initial_s, o_increment_s))"

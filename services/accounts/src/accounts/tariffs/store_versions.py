@@ -9,6 +9,7 @@ from asyncpg import Record
 
 from accounts.refusals import Clash, Unknown
 from accounts.store_rows import lock_name
+from accounts.tariffs.store_doubts import doubts_about_change
 from accounts.tariffs.store_rows import BOUND_S, Content, rows_of, summary, write_rows
 from ringfence.clock import Clock
 from ringfence.postgres.outbox import enqueue
@@ -33,8 +34,8 @@ class VersionSpec:
 
     `name` and `currency` None: as before; `effective_from` None: now. `base` and `sha256` are
     what a person confirmed: the version (0: none) that the rows were compared with, and the
-    digest of the rows. `restores` is the version whose rows are restored. `remember` is the
-    column mapping to store, if any. `largest` is how many changes of each kind are shown.
+    digest of the rows. `restores` is the version whose rows are restored. `largest` is how many
+    changes of each kind are shown.
     """
 
     tariff_id: str
@@ -46,36 +47,48 @@ class VersionSpec:
     sha256: str | None = None
     largest: int = 20
     restores: int | None = None
-    remember: Mapping[str, str] | None = None
 
 
 async def publish(
-    connection: Connection, content: Content, spec: VersionSpec, who: str, clock: Clock
+    connection: Connection,
+    content: Content,
+    spec: VersionSpec,
+    who: str,
+    clock: Clock,
+    previous: str | None = None,
 ) -> tuple[dict[str, Any], bool]:
     """Write a version and its event in the caller's transaction. Returns it, and if it is new.
 
     Idempotent: a version with the same rows that is in force from the same instant (or now, if
     no instant is given) is returned unchanged. A dry run writes nothing. Raises Clash for a
-    currency other than before, and when the result would differ from what was confirmed.
+    currency other than before, and when the result would differ from what was confirmed. The rows
+    are compared with those of the relation `previous`; None: with the version in force then.
     """
     if not spec.dry_run:
-        await lock_name(connection, f"tariff:{spec.tariff_id}", bound_s=BOUND_S)
+        await lock_tariff(connection, spec.tariff_id)
     now = clock.now()
     at = spec.effective_from or now
-    base = await _in_force(connection, spec.tariff_id, at)
+    base = await in_force(connection, spec.tariff_id, at)
     version = await _draft(connection, content, spec, at, who)
-    compared = base["version_id"] if base else None
-    diff = await summary(connection, content.relation, compared, spec.largest)
+    compared = base["version_id"] if base and previous is None else None
+    old = previous or rows_of(compared)
+    diff = await summary(connection, content.relation, old, compared, spec.largest)
     if base is not None and _is_again(base, content, spec):
         return {**base, "diff": diff, "warnings": []}, False
     _check_confirmed(spec, base, content)
     warnings = await _warnings(connection, version, now)
+    warnings += await doubts_about_change(connection, content.relation, old)
     if not spec.dry_run:
         version = await _write(connection, version, content, now)
     return {**version, "diff": diff, "warnings": warnings}, True
 
 
-async def _in_force(
+async def lock_tariff(connection: Connection, tariff_id: str) -> None:
+    """Wait until no other transaction makes a version of the tariff."""
+    await lock_name(connection, f"tariff:{tariff_id}", bound_s=BOUND_S)
+
+
+async def in_force(
     connection: Connection, tariff_id: str, at: datetime, skip: int = 0
 ) -> Record | None:
     """The version in force at an instant, or the one `skip` places before it; None if none is."""
@@ -93,12 +106,17 @@ def _is_again(base: Record, content: Content, spec: VersionSpec) -> bool:
 
 
 def _check_confirmed(spec: VersionSpec, base: Record | None, content: Content) -> None:
-    in_force = base["version_id"] if base else 0
-    if spec.base not in (None, in_force):
-        what = f"version {in_force} is in force then by now: look at the differences again"
+    current = base["version_id"] if base else 0
+    if spec.base not in (None, current):
+        what = f"version {current} is in force then by now: look at the differences again"
         raise Clash("base", spec.base, what)
-    if spec.sha256 not in (None, content.sha256):
-        what = f"the file's rows are {content.sha256} by now: look at the differences again"
+    check_digest(spec, content.sha256)
+
+
+def check_digest(spec: VersionSpec, sha256: str) -> None:
+    """Refuse rows that are not those which a person confirmed. Raises Clash."""
+    if spec.sha256 not in (None, sha256):
+        what = f"the file's rows are {sha256} by now: look at the differences again"
         raise Clash("sha256", spec.sha256, what)
 
 
@@ -199,7 +217,7 @@ async def to_restore(
     `version_id` None: the version that was in force before the one in force at `at`.
     """
     if version_id is None:
-        found = await _in_force(connection, tariff_id, at, skip=1)
+        found = await in_force(connection, tariff_id, at, skip=1)
         expected = "there is none before the one that is in force then"
     else:
         found = await connection.fetchrow(

@@ -34,7 +34,7 @@ from rating.pricing.number import DialledNumber
 from rating.pricing.package_terms import Misconfigured, PackageTerms
 from rating.pricing.price import PriceTerms
 from rating.pricing.product_match import Match
-from rating.pricing.tariff import TARIFF_RATE, PrefixMatch, TariffVersion, TariffVersions
+from rating.pricing.tariff import BLOCKED, TARIFF_RATE, PrefixMatch, TariffVersion, TariffVersions
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.events.model import Explanation
 
@@ -306,12 +306,26 @@ def price_by(
     if found is None:
         detail = f"tariff {version.tariff_id} version {version.version_id} has no prefix of "
         return Unrated("no-matching-prefix", detail + number.digits)
+    if found.rate.status == BLOCKED:
+        return _blocked(found, version)
     terms = package.outbound(found.rate)
     if isinstance(terms, Misconfigured):
         return Unrated("no-tariff-in-force", f"prefix {found.prefix}: {terms.detail}")
     takes_free = terms.takes_free_seconds and not number.international
     rate_from: RateFrom = "tariff" if found.rate.status == TARIFF_RATE else "custom-outbound"
     return PricedCall(number, billsec, terms, found, version, takes_free, rate_from)
+
+
+def _blocked(found: PrefixMatch, version: TariffVersion) -> Unrated:
+    """A call that the deck says cannot be made: it was made, so somebody owes the carrier for it.
+
+    It has no reason of its own, because the reasons of the contract are a closed set.
+    """
+    detail = (
+        f"prefix {found.prefix} {found.description}".rstrip() + f" is blocked in tariff"
+        f" {version.tariff_id} version {version.version_id}: price it there, or drop the call"
+    )
+    return Unrated("no-matching-prefix", detail)
 
 
 def _not_a_destination(number: DialledNumber) -> NotBilled | Unrated | None:
@@ -325,13 +339,13 @@ def _not_a_destination(number: DialledNumber) -> NotBilled | Unrated | None:
 
 
 def short_code_at_zero(number: DialledNumber, version: TariffVersion | None) -> PrefixMatch | None:
-    """The row at rate 0 whose prefix is exactly this short number, such as 911."""
+    """The row at rate 0, or blocked, whose prefix is exactly this short number, such as 911."""
     if number.kind != "extension" or version is None:
         return None
     found = version.deck.exactly(number.digits)
-    if found is None or not found.rate.is_zero or found.rate.status != TARIFF_RATE:
-        return None
-    return found
+    if found is None or found.rate.status == BLOCKED:
+        return found
+    return found if found.rate.is_zero and found.rate.status == TARIFF_RATE else None
 
 
 def _version_in_force(

@@ -21,8 +21,8 @@ MAX_PREFIX = 15
 HEAD = 5
 """Digits by which a lookup begins: they distinguish areas and are shorter than most prefixes."""
 
-CUSTOM_RATE, TARIFF_RATE = 0, 1
-"""A row's status: the package's custom rate applies, or the row's own."""
+CUSTOM_RATE, TARIFF_RATE, BLOCKED = 0, 1, 2
+"""A row's status: the package's custom rate applies, the row's own, or no call is priced."""
 
 
 Lengths = tuple[int, ...]
@@ -176,9 +176,9 @@ def _checked_rate(
     if not 0 <= exact <= MAX_RATE_PER_MIN:
         raise BadInput("rate", rate_per_min, f"0 to {MAX_RATE_PER_MIN} a minute")
     check_increments(initial_s, increment_s)
-    if status not in (CUSTOM_RATE, TARIFF_RATE):
-        raise BadInput("status", status, "1 (the row's rate) or 0 (the package's custom rate)")
+    if status not in (CUSTOM_RATE, TARIFF_RATE, BLOCKED):
+        expected = "1 (the row's rate), 0 (the package's custom rate) or 2 (blocked)"
+        raise BadInput("status", status, expected)
     for name, text in fees._asdict().items():
         if text is not None and not 0 <= parse_decimal(text, name) <= MAX_FEE:
             raise BadInput(name, text, f"0 to {MAX_FEE} for a call")
-    return DeckRate(rate_per_min, initial_s, increment_s, status, exact == 0, fees)

@@ -1,0 +1,1 @@
+"""Rate decks as carriers send them: layouts, columns, cells and codes. Pure."""
