@@ -109,7 +109,13 @@ async def test_a_tariff_keeps_its_currency(api: RunningApi) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"Prefix,RateValue\n1,2\n", b"\xff\xfe\x00", CARD.encode("utf-16"), CARD[:41].encode()],
+    [
+        b"",
+        b"Prefix,RateValue\n1,2\n",
+        b"\xff\xfe\x00",
+        CARD.encode("utf-16")[:9],
+        CARD[:41].encode(),
+    ],
 )
 async def test_a_body_that_is_not_a_tariff_file_is_refused(api: RunningApi, content: bytes) -> None:
     answer = await api.http.post(

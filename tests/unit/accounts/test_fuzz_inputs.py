@@ -24,14 +24,62 @@ CARD = (
 )
 
 
+LAYOUTS = st.builds(
+    DeckLayout,
+    mapping=st.sampled_from(
+        (
+            {},
+            {"Prefix": "#2", "RateValue": "#3", "Description": "#1", "Increment": "#4"},
+            {"Prefix": "Code", "CountryCode": "#1"},
+            {"EffectiveDate": "#1", "EndDate": "#1", "Blocked": "#4"},
+            {"InitialIncrement": "#4", "NextIncrement": "#4", "Origination": "#9"},
+        )
+    ),
+    delimiter=st.sampled_from((None, ",", ";", "tab", "pipe")),
+    decimal_comma=st.booleans(),
+    header=st.booleans(),
+    increment=st.sampled_from((None, "60/60")),
+    dates=st.sampled_from((None, "dmy", "mdy")),
+    zone=st.sampled_from(("UTC", "America/Sao_Paulo")),
+    encoding=st.sampled_from((None, "cp1252")),
+    rate_per=st.sampled_from((None, "second")),
+    put_in_front=st.sampled_from((None, "1", "44")),
+    ignored=st.sampled_from(((), ("Description", "x", "#1", "#4"))),
+)
+CELL = st.sampled_from(
+    (
+        "", "44", "+607", "1-9", "4412-4419", "1;2,3", "0044", "447*", "1 204", "0.01", "0,01",
+        "$1",
+        "1,500.00", "60", "60/0", "30/6", "2027-01-01", "03/04/2027", "ASAP", "31-Feb-2027",
+        "9999-12-31", "yes", "Blocked", "inbound", "Prefix", "Effective Date", "Description",
+        "RateValue", "Increment", '"', "\x00", "\u0661", "Code",
+    )
+)  # fmt: skip
+TABLES = st.builds(
+    lambda rows, by, end: end.join(by.join(row) for row in rows).encode(),
+    st.lists(st.lists(CELL, min_size=1, max_size=6), max_size=8),
+    st.sampled_from((",", ";", "\t", "|")),
+    st.sampled_from(("\n", "\r\n")),
+)
+
+
 @EXAMPLES
-@given(damaged(CARD) | st.binary(max_size=300), st.sampled_from((None, ",", ";")), st.booleans())
-def test_any_tariff_file(body: bytes, delimiter: str | None, comma: bool) -> None:
+@given(
+    damaged(CARD)
+    | st.binary(max_size=300)
+    | TABLES
+    | TABLES.map(lambda body: CARD + body)
+    | TABLES.map(lambda body: body.decode().encode("utf-16"))
+    | damaged(CARD.decode().encode("utf-16")),
+    LAYOUTS,
+)
+def test_any_tariff_file(body: bytes, layout: DeckLayout) -> None:
     def read() -> None:
         lines = iter(body.splitlines(keepends=True))
-        reader = TariffReader(lines, DeckLayout({}, delimiter, comma))
-        while reader.piece(2):
-            pass
+        reader = TariffReader(lines, layout)
+        while rows := reader.piece(2):
+            assert all(row.prefix.isdigit() and not row.prefix.startswith("0") for row in rows)
+            assert all(row.initial_s >= 1 and row.increment_s >= 1 for row in rows)
         assert all(bad.expected for bad in reader.bad)
 
     survives(read, BadInput, BadTariff)

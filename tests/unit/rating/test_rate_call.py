@@ -35,6 +35,9 @@ ROWS = [
     ("221", "Senegal", "0.7", 1, 1, 1),
     ("911", "Emergency", "0", 1, 1, 1),
     ("112", "Emergency, custom", "0", 1, 1, 0),
+    ("4470", "Personal numbers", "0", 60, 60, 2),
+    ("1411", "Directory", "0", 60, 60, 2),
+    ("411", "Directory", "0", 60, 60, 2),
 ]
 PACKAGE = {
     "tariff_id": "retail",
@@ -326,6 +329,14 @@ class TestUnrated:
         self, number: str, fields: dict[str, Any], reason: str
     ) -> None:
         assert unrated(number, **fields).reason == reason
+
+    @pytest.mark.parametrize("number", ["+447012345678", "14115550101", "411"])
+    def test_a_call_to_a_blocked_row_waits_and_is_never_priced_by_a_shorter_prefix(
+        self, number: str
+    ) -> None:
+        outcome = unrated(number)
+        assert outcome.reason == "no-matching-prefix"
+        assert "is blocked in tariff retail version 7" in outcome.detail
 
     def test_a_bare_canadian_number_is_never_burkina_faso(self) -> None:
         assert rated("2265551234").explanation["prefix"] == "1"

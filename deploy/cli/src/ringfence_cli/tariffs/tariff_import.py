@@ -109,7 +109,7 @@ def import_tariff(
         show_later(answer["later"])
     if not (yes or dry_run) and (is_new or set(params) & _LAYOUT):
         confirm(answer)
-        agreed = {**params, **confirmed(answer), "sha256": answer["file_sha256"]}
+        agreed = {**params, **confirmed(answer), "sha256": answer["digest"]}
         answer = _post(api, tariff_id, file, agreed)
     elif not as_json:
         show_warnings(answer)

@@ -109,7 +109,7 @@ class NewVersion(VersionAnswer):
     dry_run: bool
     prices: list[RowPrices] = Field([])
     later: list[LaterVersion] = Field([])
-    file_sha256: str | None = None
+    digest: str | None = None
     unused_columns: list[str] = Field([])
     layout: str | None = None
 

@@ -86,9 +86,8 @@ async def post_version(
         with await opened(upload, layout.sheet, decimal_comma=layout.decimal_comma) as table:
             reader = TariffReader(_lines(table), layout)
             version, new = await deps.tariffs.import_file(reader, spec, who, remember)
-    return _answer(
-        response, version, new, spec, unused_columns=reader.unused, layout=remembered.name
-    )
+    read = {"columns": _columns(layout.mapping), "unused_columns": reader.unused}
+    return _answer(response, version, new, spec, **read, layout=remembered.name)
 
 
 def _lines(upload: IO[bytes]) -> Iterator[bytes]:

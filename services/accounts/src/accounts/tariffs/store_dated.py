@@ -45,7 +45,7 @@ async def publish_file(
     """Publish the versions that a staged file makes. Returns the first, and whether any is new.
 
     The first has the prices of its first rows as `prices`, the others as `later`, and the digest
-    that a person confirms as `file_sha256`. Idempotent, as each version is.
+    that a person confirms as `digest`. Idempotent, as each version is.
     """
     if not spec.dry_run:
         await lock_tariff(connection, spec.tariff_id)
@@ -65,7 +65,7 @@ async def publish_file(
         )
     answer, _ = made[0]
     answer["prices"] = await first_prices(connection, contents[0].content.relation)
-    answer["file_sha256"] = digest
+    answer["digest"] = digest
     answer["later"] = [{**version, "new": new} for version, new in made[1:]]
     for version, _ in made[1:]:
         answer["warnings"] += [w for w in version["warnings"] if w not in answer["warnings"]]

@@ -69,7 +69,7 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "NextIncrement": (
         "interval n", "next interval", "subsequent increment", "additional increment",
-        "next increment", "second increment",
+        "next increment", "second increment", "rate_increment",
     ),
     "EffectiveDate": (
         "effective", "effective date", "effective from", "valid from", "start date", "date",
