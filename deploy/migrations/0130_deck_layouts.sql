@@ -15,6 +15,7 @@ alter table accounts.tariff_mapping
     add column layout text;
 
 -- Status 2: blocked. No call is priced by such a row, and none by a shorter prefix instead.
+-- not additive: ADR 0050 (a wider check: rows that were allowed before are allowed)
 alter table accounts.tariff_rate
     drop constraint tariff_rate_status_check,
-    add constraint tariff_rate_status_check check (status in (0, 1, 2));
+    add constraint tariff_rate_status_check check (status in (0, 1, 2)) not valid;

@@ -12,6 +12,7 @@ EXCEPTIONS = {
     ("lesnet", "profile"): "prints a file to be copied",
     ("run",): "runs until Ctrl-C, with a live view",
     ("server", "sign-export"): "asks, enters settings and writes files",
+    ("tariff", "export"): "writes CSV, which `tariff import` reads",
     ("up",): "runs until Ctrl-C; --systemd prints files to be copied",
 }
 """Commands without `--json`, each with the reason."""

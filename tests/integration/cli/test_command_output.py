@@ -346,6 +346,29 @@ async def adopted(day: Day) -> None:
     await day.database.execute("delete from suspender.inventory where tenant = 'old.voip.example'")
 
 
+CARRIER_CSV = (
+    "Lyria Telecom, prices for your account\n\n"
+    "Destination;Code;New Rate;Effective Date;Forbidden;Surcharge\n"
+    "Spain Mobile;346, 347;0,0130;;0;\nSpain;34;0,0065;;0;\nSpain;34;0,0090;2099-01-01;0;\n"
+    "Somalia;252;0,9000;;1;\nBoston;617;0,0050;;0;0,01\nVirginia;5710-5712;0,0070;;0;\n"
+)
+"""Semicolons, a line above the table, no increments, dates, a blocked row, a fee."""
+
+
+async def import_deck_of_carrier(day: Day) -> None:
+    """Refuse the deck of a carrier with what to declare; read it with dates and blocked rows."""
+    file = day.file("carrier.csv", CARRIER_CSV)
+    currency = ("--currency", "CAD", "--dry-run")
+    await day.run("tariff", "import", "lyria", file, *currency)
+    declared = (
+        "--map", "Description=Destination", "--map", "Prefix=Code", "--map", "RateValue=New Rate",
+        "--increment", "60/1", "--decimal", "comma",
+    )  # fmt: skip
+    await day.run("tariff", "import", "lyria", file, *currency, *declared)
+    ignored = ("--ignore-columns", "Surcharge")
+    await day.run("tariff", "import", "lyria", file, *currency, *declared, *ignored)
+
+
 async def price_again(day: Day) -> None:
     """Import, compare, apply and roll back a second version of the tariff."""
     file = day.file("newer.csv", NEWER_CSV)
@@ -354,7 +377,9 @@ async def price_again(day: Day) -> None:
         "tariff list", "tariff versions north", "tariff versions none", "tariff show north",
         "tariff show north --version 2 --prefix 881", "tariff diff north 1 2",
         "tariff diff north 1 9", "tariff map north", "tariff map north Prefix=Code",
+        "tariff layout north", "tariff export north --version 2",
     )  # fmt: skip
+    await import_deck_of_carrier(day)
     await day.record_json(
         "tariff list", "tariff versions north", "tariff show north --limit 2",
         "tariff diff north 1 2", "tariff map north",

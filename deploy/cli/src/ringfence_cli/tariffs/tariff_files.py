@@ -53,16 +53,16 @@ def export_tariff(tariff_id: str, file: Path | None, version: int | None, force:
 
 @click.command("layout")
 @click.argument("tariff_id")
-@click.option("--forget", is_flag=True, help="Forget what is remembered; a name stays for others.")
+@click.option("--delete", is_flag=True, help="Delete what is remembered; a name stays for others.")
 @output_options
-def layout(tariff_id: str, forget: bool, as_json: bool) -> None:
+def layout(tariff_id: str, delete: bool, as_json: bool) -> None:
     """Show what an import remembers of a tariff's files: columns and settings.
 
     Example: ringfence tariff layout retail
     """
     api = api_client()
     path = path_of("tariffs", tariff_id, "layout")
-    found = api.send("DELETE", path) if forget else api.get(path)
+    found = api.send("DELETE", path) if delete else api.get(path)
     if as_json:
         print_json(found)
         return

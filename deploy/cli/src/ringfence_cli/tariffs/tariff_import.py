@@ -53,8 +53,8 @@ _LAYOUT = {
 @click.option(
     "--ignore-columns",
     multiple=True,
-    metavar="NAME,…",
-    help="columns from which nothing is computed; none: forget those of before",
+    metavar="NAMES",
+    help="columns from which nothing is computed, with commas; none: forget those of before",
 )
 @click.option("--layout", metavar="NAME", help="remember the file's layout by this name, or use it")
 @click.option(

@@ -182,3 +182,4 @@ def _checked_rate(
     for name, text in fees._asdict().items():
         if text is not None and not 0 <= parse_decimal(text, name) <= MAX_FEE:
             raise BadInput(name, text, f"0 to {MAX_FEE} for a call")
+    return DeckRate(rate_per_min, initial_s, increment_s, status, exact == 0, fees)

@@ -13,7 +13,7 @@ from itertools import islice
 
 from accounts.tariffs.decks.columns import check_unused, find_columns
 from accounts.tariffs.decks.layout import DeckLayout
-from accounts.tariffs.decks.rows import BadTariffRow, LeftOut, RowReader, TariffRow
+from accounts.tariffs.decks.rows import BadTariffRow, DeckRowReader, LeftOut, TariffRow
 from accounts.tariffs.decks.table import DeckTable, find_table
 from accounts.tariffs.decks.text_lines import decode_lines
 from ringfence_contracts.errors import BadInput
@@ -73,7 +73,7 @@ class TariffReader:
         _check_unit(table.header[plan.places["RateValue"]], layout)
         self.above, self.unused = table.above, list(plan.unused)
         width = max(at for at, name in enumerate(table.header, 1) if name.strip())
-        reader = RowReader(plan.places, width, layout)
+        reader = DeckRowReader(plan.places, width, layout)
         count = 0
         for line, cells in _csv_rows(table):
             if isinstance(cells, BadTariffRow):

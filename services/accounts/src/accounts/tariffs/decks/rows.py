@@ -115,7 +115,7 @@ class _Refused(ValueError):
         self.field, self.value, self.expected = field, value, expected
 
 
-class RowReader:
+class DeckRowReader:
     """Reads the rows below a given header. One row of a file may hold several codes."""
 
     def __init__(self, places: Mapping[str, int], width: int, layout: DeckLayout) -> None:
