@@ -80,7 +80,7 @@ async def test_columns_that_nothing_reads_are_named_once_and_asked_for_again_whe
     body = f"{HEADER},Surcharge\nUK,44,0.02,60,0.05\n".encode()
     error = await refused(api, body)
     assert (error["field"], error["value"]) == ("ignore_columns", "Surcharge")
-    assert "not charged: Surcharge" in error["expected"]
+    assert '--map "ConnectionFee=Surcharge"' in error["expected"]
     answer = await imported(api, body, ignore_columns="surcharge")
     assert answer["unused_columns"] == ["Surcharge"]
     await imported(api, body.replace(b"0.02", b"0.03"))
@@ -168,13 +168,17 @@ async def test_doubtful_decks_are_imported_with_warnings_and_the_prices_of_calls
 
 async def test_an_exported_deck_is_imported_again_as_the_same_version(api: RunningApi) -> None:
     body = (
-        "Destination;Code;Rate;Step;Status;Old Rate\n"
-        '"Canada; ""north""";1204;0,01;30/6;1;\n=cmd();44;0,5;60;0;x\nC\u00f4te;225;;60;blocked;\n'
+        "Destination;Code;Rate;Step;Status;Old Rate;Connection Fee;Maximum cost\n"
+        '"Canada; ""north""";1204;0,01;30/6;1;;0,05;2\n=cmd();44;0,5;60;0;x;;\n'
+        "C\u00f4te;225;;60;blocked;;;\n"
     ).encode("cp1252")
     made = await imported(
         api, body, map=["Description=Destination", "Prefix=Code", "RateValue=Rate",
                         "Increment=Step"], decimal="comma", encoding="cp1252",
     )  # fmt: skip
+    assert made["prices"][0]["calls"] == {"10": "0.055", "60": "0.06", "150": "0.075"}
+    rate = (await api.http.get("/v1/tariffs/retail/rate", params={"number": "12045550100"})).json()
+    assert (rate["rate"]["connection_fee"], rate["rate"]["maximum_cost"]) == ("0.05", "2")
     exported = await api.http.get("/v1/tariffs/retail/export")
     assert exported.headers["content-type"] == "text/csv; charset=utf-8"
     again = await imported(api, exported.content)

@@ -92,7 +92,7 @@ IMPORTED = [
         "06-intervals-and-origins.csv",
         '--map "Prefix=Destination Prefixes" --map RateValue=Rate --map "InitialIncrement=Interval '
         '1" --map "NextIncrement=Interval N" --map "Origination=Origination Prefixes" '
-        '--ignore-columns "ISO,Country,Price Per Call,Exact Match"',
+        '--map "ConnectionFee=Price Per Call" --ignore-columns "ISO,Country,Exact Match"',
         [("352", "0.033", "60/1", 1), ("33", "0.43", "1/1", 1), ("44870", "0.12", "60/60", 1)],
     ),
     Imported(
@@ -125,8 +125,8 @@ IMPORTED = [
     Imported(
         "14-surcharge-and-direction.csv",
         "--map RateValue=rate_cost --map InitialIncrement=rate_minimum "
-        "--map NextIncrement=rate_increment --ignore-columns "
-        '"iso_country_code,rate_nocharge_time,rate_surcharge,caller_id_numbers"',
+        "--map NextIncrement=rate_increment --map ConnectionFee=rate_surcharge --ignore-columns "
+        '"iso_country_code,rate_nocharge_time,caller_id_numbers"',
         [("380", "0.26", "60/60", 1), ("44", "0.021", "30/1", 1)],
     ),
     Imported(
@@ -196,7 +196,7 @@ REFUSED = [
     ),
     RefusedCase(
         "14-surcharge-and-direction.csv", "",
-        ('"InitialIncrement=rate_minimum"', "not charged: rate_nocharge_time, rate_surcharge"),
+        ('"InitialIncrement=rate_minimum"', "left free by rate_nocharge_time"),
     ),
     RefusedCase("19-cp1252.csv", "", ("line 2, byte 2", "--encoding cp1252")),
     RefusedCase(
@@ -247,6 +247,13 @@ def test_lines_above_the_table_and_rows_left_out_are_counted() -> None:
     origins = read("06-intervals-and-origins.csv", layout_by(IMPORTED[5].options))
     rows_of(origins)
     assert (dict(inbound.left_out), dict(origins.left_out)) == ({"inbound": 1}, {"by origin": 2})
+
+
+def test_amounts_of_a_row_for_each_call_are_read_and_a_blank_leaves_the_package_its_own() -> None:
+    kazoo = rows_of(read("14-surcharge-and-direction.csv", layout_by(IMPORTED[10].options)))
+    origins = rows_of(read("06-intervals-and-origins.csv", layout_by(IMPORTED[5].options)))
+    assert [row.connection_fee for row in kazoo] == ["0.06", "0"]
+    assert [row.connection_fee for row in origins] == [None, None, "0.06"]
 
 
 def test_a_date_begins_at_midnight_of_the_zone_and_a_last_day_ends_at_the_next() -> None:

@@ -12,7 +12,8 @@ from accounts.tariffs.decks.cells import BadDate, read_instant, read_price
 from accounts.tariffs.decks.codes import BadCode, read_codes
 from accounts.tariffs.decks.doubts import PrefixGroup, doubts_about_prefixes, has_country_code
 from accounts.tariffs.decks.sample import price_of_call
-from rating.pricing.price import PriceTerms
+from rating.pricing.price import CallFees, PriceTerms
+from ringfence_contracts.events.tariff import RowFees
 
 TORONTO = ZoneInfo("America/Toronto")
 
@@ -129,15 +130,21 @@ def test_an_end_with_a_time_is_that_instant_and_a_day_is_its_whole_day() -> None
     assert at_noon == datetime(2027, 3, 31, 12, tzinfo=UTC)
 
 
+AMOUNT = st.none() | st.decimals(0, 10, places=4, allow_nan=False).map("{:f}".format)
+
+
 @given(
     st.decimals(0, 1000, places=6, allow_nan=False),
-    st.integers(1, 3600), st.integers(1, 3600), st.integers(1, 100_000),
-)  # fmt: skip
+    st.tuples(st.integers(1, 3600), st.integers(1, 3600)),
+    st.integers(1, 100_000),
+    st.builds(RowFees, AMOUNT, AMOUNT, AMOUNT),
+)
 def test_the_price_that_an_import_shows_is_the_one_that_rating_charges(
-    rate: Decimal, initial_s: int, increment_s: int, talk_s: int
+    rate: Decimal, increment: tuple[int, int], talk_s: int, row: RowFees
 ) -> None:
-    shown = price_of_call(f"{rate:f}", initial_s, increment_s, talk_s)
-    charged = PriceTerms.outbound(f"{rate:f}", initial_s, increment_s).charge(talk_s)
+    fees = CallFees(row.connection_fee or "0", row.minimum_cost or "0", row.maximum_cost)
+    charged = PriceTerms.outbound(f"{rate:f}", *increment, fees=fees).charge(talk_s)
+    shown = price_of_call(f"{rate:f}", *increment, talk_s, row)
     assert Decimal(shown).scaleb(6) == charged.cost_micro
 
 

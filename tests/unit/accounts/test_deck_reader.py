@@ -79,7 +79,7 @@ def test_columns_that_nothing_reads_are_refused_until_they_are_named() -> None:
     message = refusal(raw, DeckLayout(ignored=("carrier",)))
     assert '--ignore-columns "Valid from,Surcharge"' in message
     assert '--map "EffectiveDate=Valid from"' in message
-    assert "not charged: Surcharge" in message
+    assert '--map "ConnectionFee=Surcharge"' in message
     assert len(read_raw(raw, DeckLayout(ignored=("Valid from", "SURCHARGE", "carrier")))) == 1
 
 

@@ -133,13 +133,16 @@ class LayoutAnswer(Answer):
 
 
 class RateLine(Answer):
-    """One row of a rate deck."""
+    """One row of a rate deck; amounts that it does not set are left out."""
 
     prefix: str
     description: str
     rate: str
     increment: str
     status: int
+    connection_fee: str | None = None
+    minimum_cost: str | None = None
+    maximum_cost: str | None = None
 
 
 class RateLinePage(PageAnswer):

@@ -25,6 +25,7 @@ from accounts.tariffs.store_versions import (
 )
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Pool
+from ringfence_contracts.events.tariff import RowFees
 
 _IMPORTS_AT_ONCE = 2
 """Each holds a database connection while it reads; payments need the others."""
@@ -182,7 +183,10 @@ class TariffStore:
 
 
 def _rate(row: Record) -> dict[str, Any]:
-    """A row of a version, with its increment as `initial/increment`."""
+    """A row of a version, with its increment as `initial/increment`; amounts only if it has any."""
     facts = {name: row[name] for name in STORED if name in row}
+    for name in RowFees._fields:
+        if facts[name] is None:
+            del facts[name]
     initial_s, increment_s = facts.pop("initial_s"), facts.pop("increment_s")
     return {**facts, "increment": f"{initial_s}/{increment_s}"}

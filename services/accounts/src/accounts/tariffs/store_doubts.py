@@ -16,6 +16,7 @@ from accounts.tariffs.decks.rows import BLOCKED, TARIFF_RATE
 from accounts.tariffs.decks.sample import SHOWN_ROWS, SHOWN_SECONDS, price_of_call
 from accounts.tariffs.store_rows import BOUND_S, STAGED
 from ringfence.postgres.pool import Connection
+from ringfence_contracts.events.tariff import RowFees
 
 _AMERICAN = (
     r"\m(usa?|u\.s\.a?|united states|canada|nanp|npa|ontario|quebec|alberta|manitoba|toll.?free)\M"
@@ -74,7 +75,8 @@ async def doubts_about_change(connection: Connection, new: str, old: str) -> lis
 async def first_prices(connection: Connection, relation: str) -> list[dict[str, object]]:
     """The first rows of a file, with the prices of some calls; None for a row that prices none."""
     rows = await connection.fetch(
-        "select prefix, description, rate, initial_s, increment_s, status"  # noqa: S608
+        "select prefix, description, rate, initial_s, increment_s, status,"  # noqa: S608
+        " connection_fee, minimum_cost, maximum_cost"
         f" from {relation} r where line is not null order by line, prefix limit $1",
         SHOWN_ROWS,
         timeout=BOUND_S,
@@ -94,4 +96,5 @@ async def first_prices(connection: Connection, relation: str) -> list[dict[str, 
 
 def _prices(row: Record) -> dict[str, str]:
     terms = row["rate"], row["initial_s"], row["increment_s"]
-    return {str(talk_s): price_of_call(*terms, talk_s) for talk_s in SHOWN_SECONDS}
+    fees = RowFees(row["connection_fee"], row["minimum_cost"], row["maximum_cost"])
+    return {str(talk_s): price_of_call(*terms, talk_s, fees) for talk_s in SHOWN_SECONDS}

@@ -45,6 +45,9 @@ def _cells(row: Record) -> tuple[str, ...]:
         row["last_rate_change"] or "",
         row["old_rate"] or "",
         row["rate_premium"] or "",
+        row["connection_fee"] or "",
+        row["minimum_cost"] or "",
+        row["maximum_cost"] or "",
     )
 
 

@@ -43,6 +43,7 @@ async def stage(connection: Connection, reader: TariffReader) -> Content:
         'create temporary table staged (line integer, prefix text collate "C", description text,'
         " rate text, initial_s integer, increment_s integer, status smallint,"
         " short_description text, last_rate_change text, old_rate text, rate_premium text,"
+        " connection_fee text, minimum_cost text, maximum_cost text,"
         " effective_at timestamptz, end_at timestamptz)"
         " on commit drop"
     )
@@ -95,7 +96,8 @@ async def digest_of(connection: Connection, relation: str) -> str:
     """The digest of the rows of a relation."""
     digest = RowsDigest()
     cursor = await connection.cursor(
-        "select prefix, description, rate, initial_s, increment_s, status"  # noqa: S608 - ours
+        "select prefix, description, rate, initial_s, increment_s, status,"  # noqa: S608 - ours
+        " connection_fee, minimum_cost, maximum_cost"
         f" from {relation} r order by prefix"
     )
     while rows := await cursor.fetch(_FETCHED, timeout=BOUND_S):
@@ -122,7 +124,9 @@ def _changes(new: str, old: str) -> str:
         " when n.rate::numeric > o.rate::numeric then 'dearer'"
         " when n.rate::numeric < o.rate::numeric then 'cheaper'"
         " when (n.description, n.initial_s, n.increment_s, n.status)"
-        " <> (o.description, o.initial_s, o.increment_s, o.status) then 'changed'"
+        " <> (o.description, o.initial_s, o.increment_s, o.status)"
+        " or (n.connection_fee, n.minimum_cost, n.maximum_cost) is distinct from"
+        " (o.connection_fee, o.minimum_cost, o.maximum_cost) then 'changed'"
         " else 'same' end as kind,"
         " n.description, n.rate, n.initial_s, n.increment_s, n.status,"
         " o.description as o_description, o.rate as o_rate, o.initial_s as o_initial_s,"

@@ -13,6 +13,9 @@ REQUIRED = ("Description", "Prefix", "RateValue", "Increment")
 REMARKS = ("ShortDescription", "Lastratechangedate", "OldRate", "RatePremium")
 """Stored as they are in the file; no price depends on them."""
 
+FEES = ("ConnectionFee", "MinimumCost", "MaximumCost")
+"""Amounts of a row for each call; a blank cell leaves the package's."""
+
 FLAGS = ("Blocked", "Forbidden", "Discontinued")
 """A row in which one of these is set is blocked: calls to it are not priced."""
 
@@ -25,13 +28,16 @@ FIELDS = (
     "NextIncrement",
     "EffectiveDate",
     "EndDate",
+    "ConnectionFee",
+    "MinimumCost",
+    "MaximumCost",
     "Direction",
     "Origination",
     *FLAGS,
 )
 EXPORTED = (
     "Description", "Prefix", "RateValue", "Increment", "status", "ShortDescription",
-    "Lastratechangedate", "OldRate", "RatePremium",
+    "Lastratechangedate", "OldRate", "RatePremium", *FEES,
 )  # fmt: skip
 """The header of a file that ringfence wrote: what is remembered of a carrier's is not for it."""
 
@@ -39,7 +45,7 @@ EXPORTED = (
 _CANONICAL = {name.lower(): name for name in FIELDS}
 _APART = re.compile(r"[\s_-]+")
 _MAX_NAME = 100
-_FEES = ("surcharge", "fee", "per call", "connection", "minimum", "maximum", "nocharge")
+_UNPAID = ("nocharge", "free seconds", "grace", "surcharge", "fee", "per call")
 _POSITION = re.compile(r"#([1-9]\d{0,2})", re.ASCII)
 
 _EXPECTED = (
@@ -75,6 +81,12 @@ OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
         "effective", "effective date", "effective from", "valid from", "start date", "date",
     ),
     "EndDate": ("end date", "valid to", "valid until", "expiry date", "expires", "end"),
+    "ConnectionFee": (
+        "surcharge", "rate_surcharge", "connection charge", "setup fee", "set-up fee",
+        "call setup fee", "price per call", "per call", "call fee",
+    ),
+    "MinimumCost": ("minimum charge", "min charge", "minimum price", "min cost"),
+    "MaximumCost": ("maximum charge", "max charge", "maximum price", "max cost"),
     "Origination": ("origination prefixes", "origination prefix", "origin", "origin prefix"),
     "Blocked": ("block", "barred"),
     "Discontinued": ("closed",),
@@ -253,10 +265,10 @@ def _ignore_option(columns: Sequence[str]) -> str:
 
 
 def _fee_words(columns: Sequence[str]) -> str:
-    fees = [column for column in columns if any(word in column.lower() for word in _FEES)]
+    fees = [column for column in columns if any(word in column.lower() for word in _UNPAID)]
     if not fees:
         return ""
-    return f". Fees and least or highest prices of a row are not charged: {', '.join(fees)}"
+    return f". If they are passed over, nothing is charged or left free by {', '.join(fees)}"
 
 
 def _column_label(field: str, column: str) -> str:

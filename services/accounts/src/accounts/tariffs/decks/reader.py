@@ -17,6 +17,7 @@ from accounts.tariffs.decks.rows import BadTariffRow, DeckRowReader, LeftOut, Ta
 from accounts.tariffs.decks.table import DeckTable, find_table
 from accounts.tariffs.decks.text_lines import decode_lines
 from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.tariff import RateRow, digest_line
 
 MAX_ROWS = 1_000_000
 
@@ -118,18 +119,16 @@ class RowsDigest:
     """SHA-256 of the rows of a tariff version, added in the order of their prefixes.
 
     Each row is one line in UTF-8, `prefix,description,rate,initial/increment,status`, ended by
-    LF. Rating computes the same digest over the rows that it loads.
+    LF, with the amounts for each call behind if the row has any. Rating computes the same digest
+    over the rows that it loads.
     """
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
-    def add(self, rows: Iterable[tuple[str, str, str, int, int, int]]) -> None:
-        """Add rows: prefix, description, rate, initial and increment in seconds, status."""
-        lines = [
-            f"{p},{text},{rate},{first}/{more},{s}\n" for p, text, rate, first, more, s in rows
-        ]
-        self._digest.update("".join(lines).encode())
+    def add(self, rows: Iterable[RateRow]) -> None:
+        """Add rows, in the order of their prefixes."""
+        self._digest.update("".join(map(digest_line, rows)).encode())
 
     def hex(self) -> str:
         """The digest of all rows so far."""

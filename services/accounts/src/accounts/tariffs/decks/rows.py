@@ -21,7 +21,7 @@ from accounts.tariffs.decks.cells import (
     read_price,
 )
 from accounts.tariffs.decks.codes import BadCode, read_codes
-from accounts.tariffs.decks.columns import FLAGS, REMARKS
+from accounts.tariffs.decks.columns import FEES, FLAGS, REMARKS
 from accounts.tariffs.decks.layout import DeckLayout, zone_of
 from ringfence_contracts.errors import RingfenceError, shown
 
@@ -48,8 +48,9 @@ class TariffRow(NamedTuple):
 
     `line` is where the row begins in its file. `status` 1: the rate of the tariff is used; 0: the
     custom rate of the package; 2: blocked. The remarks are stored as written, None if they are
-    missing. The row is in force from `effective_at` until `end_at`; None: from the import on, and
-    without an end.
+    missing. `connection_fee`, `minimum_cost` and `maximum_cost` are amounts for each call; None:
+    those of the package. The row is in force from `effective_at` until `end_at`; None: from the
+    import on, and without an end.
     """
 
     line: int
@@ -63,6 +64,9 @@ class TariffRow(NamedTuple):
     last_rate_change: str | None = None
     old_rate: str | None = None
     rate_premium: str | None = None
+    connection_fee: str | None = None
+    minimum_cost: str | None = None
+    maximum_cost: str | None = None
     effective_at: datetime | None = None
     end_at: datetime | None = None
 
@@ -104,6 +108,8 @@ RowResult = Sequence[TariffRow] | BadTariffRow | LeftOut
 
 
 Remarks = tuple[str | None, str | None, str | None, str | None]
+Fees = tuple[str | None, str | None, str | None]
+NO_FEES: Fees = (None, None, None)
 NONE: Remarks = (None, None, None, None)
 
 
@@ -128,6 +134,7 @@ class DeckRowReader:
         self._flags = [name for name in FLAGS if name in places]
         self._dated = "EffectiveDate" in places or "EndDate" in places
         self._remarks = [places.get(name) for name in REMARKS]
+        self._has_fees = any(name in places for name in FEES)
         self._has_remarks = any(at is not None for at in self._remarks)
 
     def read(self, line: int, cells: Sequence[str]) -> RowResult:
@@ -151,11 +158,12 @@ class DeckRowReader:
         rate = self._rate(cells, status)
         initial, further = self._increments(cells)
         short, changed, old, premium = self._remarks_of(cells) if self._has_remarks else NONE
+        fee, least, most = self._fees(cells) if self._has_fees else NO_FEES
         start, end = self._dates(cells) if self._dated else (None, None)
         return [
             TariffRow(
                 line, code, description, rate, initial, further, status,
-                short, changed, old, premium, start, end,
+                short, changed, old, premium, fee, least, most, start, end,
             )
             for code in codes
         ]  # fmt: skip
@@ -214,6 +222,19 @@ class DeckRowReader:
         if rate is None:
             raise _Refused("RateValue", text, _COMMA if comma else _POINT)
         return rate
+
+    def _fees(self, cells: Sequence[str]) -> Fees:
+        fee, least, most = (self._fee(cells, name) for name in FEES)
+        return fee, least, most
+
+    def _fee(self, cells: Sequence[str], field: str) -> str | None:
+        text = self._cell(cells, field)
+        if not text:
+            return None
+        amount = read_price(text, decimal_comma=self._layout.decimal_comma)
+        if amount is None:
+            raise _Refused(field, text, "an amount for each call, such as 0.05, or blank")
+        return amount
 
     def _increments(self, cells: Sequence[str]) -> tuple[int, int]:
         if "InitialIncrement" in self._places:
