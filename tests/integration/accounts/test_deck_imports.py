@@ -54,7 +54,9 @@ async def test_a_layout_is_remembered_with_the_tariff_and_shared_by_its_name(
     api: RunningApi,
 ) -> None:
     body = (CASES / "02-three-columns.csv").read_bytes()
-    options = {"map": ["Description=Destination", "Prefix=Dial Code", "RateValue=Rate"]}
+    options: dict[str, Any] = {
+        "map": ["Description=Destination", "Prefix=Dial Code", "RateValue=Rate"]
+    }
     tried = await imported(api, body, **options, increment="60", layout="lyria", dry_run=True)
     assert tried["dry_run"]
     assert "Dial Code" in (await refused(api, body))["value"]

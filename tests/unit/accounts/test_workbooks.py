@@ -10,9 +10,9 @@ from accounts.tariffs.workbooks import opening
 from accounts.tariffs.workbooks.child import cell_text
 from accounts.tariffs.workbooks.opening import opened
 from ringfence_contracts.errors import BadInput
-from tests.support.workbooks import rows_xml, workbook
+from tests.support.workbooks import Cell, rows_xml, workbook
 
-DECK = [
+DECK: list[list[Cell]] = [
     ["Carrier X"],
     [],
     ["Description", "Prefix", "RateValue", "Increment"],
