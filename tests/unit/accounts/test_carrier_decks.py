@@ -196,7 +196,7 @@ REFUSED = [
     ),
     RefusedCase(
         "14-surcharge-and-direction.csv", "",
-        ('"InitialIncrement=rate_minimum"', "left free by rate_nocharge_time"),
+        ('"InitialIncrement=rate_minimum"', "depends on: rate_nocharge_time"),
     ),
     RefusedCase("19-cp1252.csv", "", ("line 2, byte 2", "--encoding cp1252")),
     RefusedCase(

@@ -32,8 +32,8 @@ from ringfence_cli.times import parse_instant
 
 _CHUNK = 256 * 1024
 _LAYOUT = {
-    "map", "ignore_columns", "layout", "header", "delimiter", "decimal", "increment", "rate_per",
-    "dates", "zone", "encoding", "sheet", "put_in_front",
+    "map", "ignore_columns", "layout", "header_line", "delimiter", "decimal", "increment",
+    "rate_per", "dates", "zone", "encoding", "sheet", "put_in_front",
 }  # fmt: skip
 """Parameters that are remembered when a version is made, or that it exists is confirmed."""
 
@@ -59,6 +59,7 @@ _LAYOUT = {
 @click.option("--layout", metavar="NAME", help="remember the file's layout by this name, or use it")
 @click.option(
     "--header",
+    "header_line",
     type=click.Choice(("present", "none")),
     help="none: the first line is a row, and --map gives positions",
 )

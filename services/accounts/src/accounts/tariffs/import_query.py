@@ -41,7 +41,7 @@ class ImportQuery(NewVersionFields):
     ignore_columns: list[Annotated[str, Field(max_length=2000)]] = Field(
         [], description="names of columns, separated by commas, from which nothing is computed"
     )
-    header: Literal["present", "none"] | None = Field(
+    header_line: Literal["present", "none"] | None = Field(
         None, description="none: the first line is a row, and `map` gives positions (#2)"
     )
     delimiter: Literal["comma", "semicolon", "tab", "pipe", "auto", ",", ";"] | None = Field(
@@ -87,7 +87,7 @@ class ImportQuery(NewVersionFields):
         given: dict[str, Any] = {
             "delimiter": _DELIMITERS.get(self.delimiter or "", self.delimiter),
             "decimal_comma": None if self.decimal is None else self.decimal == "comma",
-            "header": None if self.header is None else self.header == "present",
+            "header": None if self.header_line is None else self.header_line == "present",
             "increment": self.increment,
             "rate_per": self.rate_per,
             "dates": self.dates,

@@ -268,7 +268,7 @@ def _fee_words(columns: Sequence[str]) -> str:
     fees = [column for column in columns if any(word in column.lower() for word in _UNPAID)]
     if not fees:
         return ""
-    return f". If they are passed over, nothing is charged or left free by {', '.join(fees)}"
+    return f". By their names, the price of a call depends on: {', '.join(fees)}"
 
 
 def _column_label(field: str, column: str) -> str:
