@@ -25,6 +25,7 @@ create table v_xml_cdr (
     destination_number text, start_epoch numeric, start_stamp timestamptz,
     answer_stamp timestamptz, answer_epoch numeric, end_epoch numeric, end_stamp timestamptz,
     duration numeric, mduration numeric, billsec numeric, billmsec numeric, bridge_uuid uuid,
+    originating_leg_uuid uuid, cc_side text, cc_member_session_uuid uuid,
     read_codec text, write_codec text, record_path text, record_name text, leg char(1),
     pdd_ms numeric, rtp_audio_in_mos numeric, hangup_cause text, hangup_cause_q850 numeric,
     sip_hangup_disposition text, status text, missed_call boolean, xml text, json json,
@@ -56,8 +57,10 @@ class CallsDatabase:
             " domain_name, accountcode, direction, caller_id_name, caller_id_number,"
             " caller_destination, source_number, destination_number, start_epoch, start_stamp,"
             " answer_stamp, end_stamp, duration, billsec, billmsec, leg, hangup_cause, status,"
-            " json, insert_date) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
-            " $14, $15, $16, $17, $18, $19, $20, 'NORMAL_CLEARING', $21, '{\"a\": 1}', $22)",
+            " json, insert_date, bridge_uuid, originating_leg_uuid)"
+            " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
+            " $14, $15, $16, $17, $18, $19, $20, 'NORMAL_CLEARING', $21,"
+            " '{\"a\": 1}', $22, $23, $24)",
             uuid.UUID(row["xml_cdr_uuid"]),
             uuid.UUID(row["domain_uuid"]),
             await self._extension(row["domain_uuid"], row["extension"]),
@@ -73,6 +76,8 @@ class CallsDatabase:
             row["leg"],
             row["status"],
             inserted_at,
+            row.get("bridge_uuid"),
+            row.get("originating_leg_uuid"),
         )  # fmt: skip
 
     async def _extension(self, domain: str, number: str | None) -> uuid.UUID | None:

@@ -205,16 +205,21 @@ def test_the_tenant_is_read_as_in_fusionpbx_and_keeps_its_case() -> None:
 @pytest.mark.parametrize("form", ["json", "xml"])
 def test_a_b_leg_has_its_own_id(form: Form) -> None:
     leg = b_leg(channel())
-    assert pushed(leg, form) == BLeg("pbx", "Mcon.example", leg.uuid)
+    found = expect(BLeg, pushed(leg, form))
+    assert (found.source_call_id, found.origin) == (leg.uuid, UUID.lower())
+    assert found.call is not None
+    assert found.call.call_id == call_id("pbx", leg.uuid)
 
 
 def test_xml_without_the_a_leg_prefix_is_a_b_leg() -> None:
-    assert pushed(channel(), "xml", uuid=UUID) == BLeg("pbx", "Mcon.example", UUID.lower())
+    found = expect(BLeg, pushed(channel(), "xml", uuid=UUID))
+    assert (found.source_call_id, found.origin) == (UUID.lower(), "")
 
 
 def test_a_record_reported_by_another_channel_is_a_b_leg() -> None:
     other = "86734721-4cdd-4055-930d-6eaf14f4733f"
-    assert pushed(channel(), uuid=other) == BLeg("pbx", "Mcon.example", other)
+    found = expect(BLeg, pushed(channel(), uuid=other))
+    assert (found.source_call_id, found.origin) == (other, UUID.lower())
 
 
 def test_json_may_have_the_a_leg_prefix_or_no_id() -> None:

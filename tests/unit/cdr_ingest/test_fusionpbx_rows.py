@@ -82,7 +82,11 @@ def test_without_an_end_stamp_a_call_ends_after_its_longest_known_duration(
 
 
 def test_a_b_leg_is_recognised_even_if_its_other_fields_are_invalid() -> None:
-    assert parsed(leg="b", billsec="x") == BLeg("pbx", "a.example.com", UUID)
+    assert parsed(leg="b", direction="inbound", billsec="x") == BLeg("pbx", "a.example.com", UUID)
+
+
+def test_a_b_leg_that_may_be_charged_and_cannot_be_read_is_a_bad_row() -> None:
+    assert isinstance(parsed(leg="b", billsec="x"), BadRow)
 
 
 def test_the_uuid_is_in_lower_case_as_in_posted_records() -> None:

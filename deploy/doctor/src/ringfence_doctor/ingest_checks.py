@@ -59,6 +59,27 @@ def examine_posts(
     return CheckResult(server_id, "last posted call", "ok", message)
 
 
+def examine_legs(server_id: str, ingest_state: IngestState) -> Iterator[CheckResult]:
+    """Whether a FusionPBX records the legs of calls: else forwards to a carrier are free."""
+    legs = ingest_state.legs.get(server_id)
+    if legs is None:
+        return
+    if legs:
+        message = f"{legs} of its newest 1000 records at most are legs of other calls"
+        yield CheckResult(server_id, "legs", "ok", message)
+        return
+    message = (
+        "none of its newest records is a leg of another call: a call that is forwarded or"
+        " transferred to a carrier is not charged for the way out"
+    )
+    action = (
+        "set `log-b-leg` to true in FreeSWITCH's xml_cdr.conf.xml (for push: json_cdr.conf.xml) and"
+        f" reload the module; by export, run `ringfence server sign-export {server_id}`, so that"
+        " the export names the call of each leg; docs/push.md, section 5"
+    )
+    yield CheckResult(server_id, "legs", "warn", message, action)
+
+
 def _how_to_post(server_id: str, server: PushingServer, receiver: ReceiverAddress) -> str:
     path = f"HOST:{receiver.port or 'PORT'}/cdr/{server_id}/json"
     if isinstance(server, FusionPbxServer):

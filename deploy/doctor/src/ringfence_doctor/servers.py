@@ -19,7 +19,7 @@ from ringfence_doctor.examinations.fusionpbx_database import examine_database
 from ringfence_doctor.examinations.lesnet import examine_lesnet
 from ringfence_doctor.examinations.receiver import ReceiverAddress, examine_receiver
 from ringfence_doctor.examinations.vodia import examine_vodia
-from ringfence_doctor.ingest_checks import examine_posts, examine_retention
+from ringfence_doctor.ingest_checks import examine_legs, examine_posts, examine_retention
 from ringfence_doctor.progress import ExaminationProgress
 from ringfence_doctor.store import IngestState
 from ringfence_pbx.servers import AnyServer, FusionPbxServer, LesnetServer, SecretRef, VodiaServer
@@ -135,15 +135,24 @@ async def _findings(
         async with aclosing(examination) as findings:
             async for finding in findings:
                 yield finding
-    if isinstance(server, VodiaServer):
-        for finding in examine_retention(server_id, server, context.ingest_state, context.clock):
-            yield finding
+    for finding in _of_ingested(server_id, server, context):
+        yield finding
     if isinstance(server, FusionPbxServer | VodiaServer) and server.push is not None:
         for finding in await examine_receiver(server_id, server, context.receiver):
             yield finding
         yield examine_posts(
             server_id, server, context.ingest_state, context.receiver, context.clock
         )
+
+
+def _of_ingested(
+    server_id: str, server: AnyServer, context: ExaminationContext
+) -> Iterator[CheckResult]:
+    """What the records show that cdr-ingest has of the server."""
+    if isinstance(server, VodiaServer):
+        yield from examine_retention(server_id, server, context.ingest_state, context.clock)
+    elif isinstance(server, FusionPbxServer):
+        yield from examine_legs(server_id, context.ingest_state)
 
 
 def _examinations(

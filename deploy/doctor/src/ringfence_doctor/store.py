@@ -90,12 +90,14 @@ class IngestState:
     """What cdr-ingest has saved. `unknown` is the reason if it could not be read, else empty.
 
     `posted_at` is when the newest posted call of a server was accepted, if that was within a week.
-    `read_until` is the time up to which a feed (server id, tenant) was read.
+    `legs` has how many of a server's newest thousand records are legs of other calls; a server
+    without records of the last week is missing. `read_until` is the time up to which a feed (server id, tenant) was read.
     """
 
     posted_at: Mapping[str, datetime] = field(default_factory=dict)
     read_until: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     unknown: str = ""
+    legs: Mapping[str, int] = field(default_factory=dict)
 
 
 async def read_ingest_state(dsn: str, server_ids: Collection[str], timeout_s: float) -> IngestState:
@@ -113,6 +115,14 @@ async def read_ingest_state(dsn: str, server_ids: Collection[str], timeout_s: fl
             " order by r.started_at desc limit 1) newest",
             list(server_ids),
         )
+        legs = await connection.fetch(
+            "select server_id, count(*) as records, count(originating_id) as legs"
+            " from unnest($1::text[]) as s (server_id), lateral ("
+            "select r.originating_id from cdr_ingest.record r where r.server_id = s.server_id"
+            " and r.started_at >= now() - interval '7 days'"
+            " order by r.started_at desc limit 1000) newest group by server_id",
+            list(server_ids),
+        )
         lanes = await connection.fetch(
             "select server_id, lane, to_timestamp(read_until) as read_until"
             " from cdr_ingest.cursor where server_id = any($1)",
@@ -123,6 +133,7 @@ async def read_ingest_state(dsn: str, server_ids: Collection[str], timeout_s: fl
     return IngestState(
         {row["server_id"]: row["accepted_at"] for row in posted},
         {(row["server_id"], row["lane"]): row["read_until"] for row in lanes},
+        legs={row["server_id"]: row["legs"] for row in legs},
     )
 
 

@@ -3,8 +3,9 @@
 For each batch, in this order:
 
 1. Records that were accepted before are dropped.
-2. Dead letters and calls are published. A kill after this publishes the same event ids again.
-3. The records are saved as accepted. The caller then moves its cursor or answers the post; a kill
+2. Legs that left by a carrier are decided if the call that they name is known (ADR 48).
+3. Dead letters and calls are published. A kill after this publishes the same event ids again.
+4. The records are saved as accepted. The caller then moves its cursor or answers the post; a kill
    before that repeats the batch, and step 1 drops it.
 """
 
@@ -15,9 +16,12 @@ from uuid import UUID
 
 import structlog
 
-from cdr_ingest.metrics import RECORDS
+from cdr_ingest.legs.batch import LegOutcome, look_at, new_leg
+from cdr_ingest.legs.store import LegStore
+from cdr_ingest.metrics import LEGS, RECORDS
 from cdr_ingest.sources.source import BadRow, BLeg, SourceRecord, record_id
 from cdr_ingest.store import IngestStore, RecordRow
+from ringfence.clock import Clock, SystemClock
 from ringfence.kafka.publisher import Publisher
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.records import Outgoing
@@ -30,9 +34,13 @@ log = structlog.get_logger()
 class Ingester:
     """The single path from every source to `call.completed.v1`."""
 
-    def __init__(self, *, store: IngestStore, publisher: Publisher) -> None:
+    def __init__(
+        self, *, store: IngestStore, publisher: Publisher, clock: Clock | None = None
+    ) -> None:
         self._store = store
+        self._legs = LegStore(store.pool)
         self._publisher = publisher
+        self._clock = clock or SystemClock()
         self._recent: OrderedDict[UUID, None] = OrderedDict()
         self._in_progress: dict[UUID, asyncio.Future[None]] = {}
 
@@ -75,15 +83,36 @@ class Ingester:
         await self._publisher.park_source_rows(
             (f"{row.server_id}:{row.tenant}", row.raw, row.reason) for row in bad
         )
+        legs = await self._look_at_legs(new.values(), calls)
         events = [call_completed(call) for call in calls]
+        events += [call_completed(call, key) for call, key in legs.publish]
         await self._publisher.publish(events)
+        published = {event.event_id for event in events}
         await self._store.save_records(
-            [_row(key, record) for key, record in new.items()],
+            [_row(key, record, is_published=key in published) for key, record in new.items()],
             [(event.event_id, event.value) for event in events],
+            legs.rows,
         )
         self._remember(unseen)
         _report(new.values(), bad)
         return len(new)
+
+    async def _look_at_legs(
+        self, new: Collection[SourceRecord], calls: Sequence[CallCompleted]
+    ) -> LegOutcome:
+        """What becomes of the legs that left by a carrier. Those of normal calls end here."""
+        now = self._clock.now()
+        legs = [new_leg(r, r.call, now) for r in new if isinstance(r, BLeg) and r.call]
+        if not legs:
+            return LegOutcome()
+        named = {leg.originating_id for leg in legs if leg.originating_id}
+        outcome = look_at(legs, await self._legs.origins(named, calls), now)
+        for call, _ in outcome.publish:
+            LEGS.labels(call.server_id, call.leg_decision).inc()
+        for leg in legs:
+            if leg.call.call_id in outcome.forget:
+                LEGS.labels(leg.call.server_id, "part-of-call").inc()
+        return outcome
 
     def _remember(self, ids: Collection[UUID]) -> None:
         self._recent.update(dict.fromkeys(ids))
@@ -104,11 +133,14 @@ def _report(new: Collection[SourceRecord], bad: Sequence[BadRow]) -> None:
         )
 
 
-def call_completed(call: CallCompleted) -> Outgoing:
-    """`call.completed.v1`. Its id is the call's, whether the call was polled or posted."""
+def call_completed(call: CallCompleted, key: str = "") -> Outgoing:
+    """`call.completed.v1`. Its id is the call's, whether the call was polled or posted.
+
+    A leg keeps the `key` under which it was published first, so that its decisions stay in order.
+    """
     return Outgoing(
         topic=CALL_COMPLETED,
-        key=f"{call.server_id}:{call.tenant}",
+        key=key or f"{call.server_id}:{call.tenant}",
         value=call.to_json(),
         event_id=call.call_id,
         time=call.ended_at,
@@ -130,14 +162,16 @@ def _disposition(record: SourceRecord) -> str:
     return "b-leg" if isinstance(record, BLeg) else "dead"
 
 
-def _row(key: UUID, record: SourceRecord) -> RecordRow:
-    call = record if isinstance(record, CallCompleted) else None
+def _row(key: UUID, record: SourceRecord, *, is_published: bool) -> RecordRow:
+    leg = record if isinstance(record, BLeg) else None
+    call = record if isinstance(record, CallCompleted) else leg.call if leg else None
     return RecordRow(
         record_id=key,
         server_id=record.server_id,
         tenant=record.tenant,
         source=call.source if call else "",
-        disposition=_disposition(record),
+        disposition="published" if is_published else _disposition(record),
         reason=record.reason[:500] if isinstance(record, BadRow) else "",
         started_at=call.started_at if call else None,
+        originating_id=leg.origin_id if leg else None,
     )

@@ -10,6 +10,11 @@ UNCONFIRMED = Counter(
     "Rows that their source listed and did not confirm; they wait in the unrated queue.",
     ["server", "reason"],
 )
+LEGS = Counter(
+    "ringfence_ingest_legs_total",
+    "Legs that left by a carrier, by what was decided about them.",
+    ["server", "decision"],
+)
 FAILURES = Counter("ringfence_ingest_failures_total", "Polls that failed.", ["server", "lane"])
 NEWEST_CALL = Gauge(
     "ringfence_ingest_newest_call_seconds", "Start of the newest call seen, epoch.", ["server"]

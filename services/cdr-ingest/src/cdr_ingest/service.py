@@ -4,6 +4,8 @@ FusionPBX  ─▶ poll a window of calls ─▶ read rows ─┬─▶ new call 
 Vodia      ─▶ page the list until all is known     ├─▶ unreadable ─▶ dead-letter topic
 (one feed for each tenant, or one for all)         ├─▶ a FusionPBX's row that it does not confirm
                                                    │   ─▶ call.unconfirmed (by the outbox)
+                                                   ├─▶ a leg that left by a carrier waits for
+                                                   │   its call ─▶ call.completed, if it is charged
                                                    └─▶ saved as accepted; the cursor moves
            ─▶ list an hour again ─▶ a call is missing ─▶ source.gap-found; it is ingested
            ─▶ polls fail ─▶ source.failed; they succeed again ─▶ source.recovered (by the outbox)
@@ -24,6 +26,8 @@ from cdr_ingest.confirmation.retry_loop import ConfirmationLoop
 from cdr_ingest.confirmation.store import UnconfirmedStore
 from cdr_ingest.examination.wiring import open_examinations
 from cdr_ingest.ingest import Ingester
+from cdr_ingest.legs.loop import LegLoop
+from cdr_ingest.legs.store import LegStore
 from cdr_ingest.lesnet.wiring import open_lesnet
 from cdr_ingest.polling.poller import Poller
 from cdr_ingest.polling.store import OutageStore
@@ -105,7 +109,10 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             past = pruning_of(
                 "cdr_ingest", PRUNED, pool, settings.kept_days, health.loop("pruning-past")
             )
-            loops = (*feed_loops, *lesnet, *receivers, relay, again, pruning, past)
+            legs = LegLoop(
+                LegStore(pool), publisher, clock=SystemClock(), progress=health.loop("legs")
+            )
+            loops = (legs, *feed_loops, *lesnet, *receivers, relay, again, pruning, past)
             await run_together(stop, *(loop.run for loop in loops), *examinations)
 
 

@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from cdr_ingest.legs.store import LegRow, save_legs
 from cdr_ingest.polling.window import Cursor
 from ringfence.postgres.pool import Pool
 from ringfence.postgres.pruning import PruneRule
 
 PRUNED = (
     PruneRule("cdr_ingest.record", "accepted_at"),
+    PruneRule("cdr_ingest.leg", "noted_at"),
     PruneRule("cdr_ingest.reconciled", "hour"),
     PruneRule("cdr_ingest.unconfirmed_row", "confirmed_at"),
 )
@@ -27,13 +29,14 @@ class RecordRow(NamedTuple):
     disposition: str
     reason: str
     started_at: datetime | None
+    originating_id: UUID | None = None
 
 
 class IngestStore:
     """How far each feed was read, and which records were accepted."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self.pool = self._pool = pool
 
     async def cursor(self, server_id: str, feed: str) -> Cursor | None:
         """How far a feed was read; None if it never was."""
@@ -68,9 +71,12 @@ class IngestStore:
         return {row["record_id"] for row in rows}
 
     async def save_records(
-        self, rows: Sequence[RecordRow], calls: Sequence[tuple[UUID, bytes]] = ()
+        self,
+        rows: Sequence[RecordRow],
+        calls: Sequence[tuple[UUID, bytes]] = (),
+        legs: Sequence[LegRow] = (),
     ) -> None:
-        """Save records as accepted, and published calls as they were published.
+        """Save records as accepted, published calls as they were published, and legs.
 
         Rows that exist are not changed.
         """
@@ -79,11 +85,14 @@ class IngestStore:
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 "insert into cdr_ingest.record"
-                " (record_id, server_id, tenant, source, disposition, reason, started_at)"
+                " (record_id, server_id, tenant, source, disposition, reason, started_at,"
+                " originating_id)"
                 " select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[],"
-                " $6::text[], $7::timestamptz[]) on conflict (record_id) do nothing",
+                " $6::text[], $7::timestamptz[], $8::uuid[]) on conflict (record_id) do nothing",
                 *(list(column) for column in zip(*rows, strict=True)),
             )
+            if legs:
+                await save_legs(connection, legs)
             if calls:
                 await connection.execute(
                     "insert into cdr_ingest.published_call (record_id, value)"

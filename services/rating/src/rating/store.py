@@ -189,10 +189,10 @@ class BatchTransaction:
             " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
             " on conflict (call_id) do update set reason = excluded.reason,"
             " detail = excluded.detail, account_id = excluded.account_id,"
-            " service_id = excluded.service_id",
+            " service_id = excluded.service_id, call = excluded.call",
             [
                 (
-                    e.call_id, e.server_id, e.tenant, e.reason, e.detail,
+                    e.call_id, e.server_id, e.tenant, e.cause or e.reason, e.detail,
                     e.account_id, e.service_id, e.billsec, e.started_at,
                     row.input_hash, row.call,
                 )

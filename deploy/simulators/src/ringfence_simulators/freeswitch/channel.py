@@ -47,7 +47,10 @@ def new_channel(spec: FusionPbxCallSpec) -> EndedChannel:
 
 
 def channel_of(call: SimulatedFusionPbxCall, domain: str = "") -> EndedChannel:
-    """The A leg from which FusionPBX's importer would create this row."""
+    """The channel from which FusionPBX's importer would create this row.
+
+    A row of leg b that names its origin was originated by that channel.
+    """
     row = call.columns
     domain = row.get("domain_name") or domain
     start, answer, end = (_epoch(row[f"{what}_stamp"]) for what in ("start", "answer", "end"))
@@ -59,6 +62,7 @@ def channel_of(call: SimulatedFusionPbxCall, domain: str = "") -> EndedChannel:
         **_sip(row, domain),
         **_dialplan(row),
         **_clock(start, answer, end),
+        **_leg(row),
         "billsec": row["billsec"],
         "billmsec": row["billmsec"],
         "duration": str(end - start),
@@ -77,7 +81,8 @@ def channel_of(call: SimulatedFusionPbxCall, domain: str = "") -> EndedChannel:
         "source": "mod_sofia",
         "context": domain,
     }
-    return EndedChannel(row["xml_cdr_uuid"], variables, profile)
+    origin = row.get("originating_leg_uuid", "") if row["leg"] == "b" else ""
+    return EndedChannel(row["xml_cdr_uuid"], variables, profile, {"uuid": origin} if origin else {})
 
 
 def b_leg(channel: EndedChannel) -> EndedChannel:
@@ -110,6 +115,23 @@ def _sip(row: dict[str, str], domain: str) -> dict[str, str]:
         "switch_r_sdp": _SDP,
         "channel_name": f"sofia/internal/{user}@{host}",
     }
+
+
+def _leg(row: dict[str, str]) -> dict[str, str]:
+    """What FreeSWITCH notes about a channel that another one caused, and of an agent's channel."""
+    noted = {
+        "originating_leg_uuid": row.get("originating_leg_uuid", ""),
+        "bridge_uuid": row["bridge_uuid"],
+        "cc_side": row["cc_side"],
+        "cc_member_session_uuid": row.get("cc_member_session_uuid", ""),
+    }
+    if gateway := row.get("gateway", ""):
+        number = row["destination_number"]
+        noted |= {
+            "sip_gateway_name": gateway,
+            "channel_name": f"sofia/external/{number}@carrier.example",
+        }
+    return {name: value for name, value in noted.items() if value}
 
 
 def _dialplan(row: dict[str, str]) -> dict[str, str]:

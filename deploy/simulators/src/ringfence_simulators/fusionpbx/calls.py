@@ -22,6 +22,10 @@ COLUMNS = (
     *("destination_number", "leg", "read_codec", "write_codec", "cc_side", "answer_stamp"),
     *("status", "sip_hangup_disposition", "pdd_ms", "rtp_audio_in_mos", "wait"),
 )
+LEG_COLUMNS = ("originating_leg_uuid", "cc_member_session_uuid", "hangup_cause", "gateway")
+"""Columns of the table that the export shows only if they are entered; `gateway` is no column, but
+the gateway by which a leg left, which FreeSWITCH posts."""
+
 SUPERADMIN_COLUMNS = frozenset({"rtp_audio_in_mos"})
 NEVER = "1970-01-01 00:00:00+00"
 
@@ -64,7 +68,7 @@ def make_call(
         "billsec": str(billsec),
         "status": "answered" if billsec else "no_answer",
     }
-    known = {*COLUMNS, "domain_name", "accountcode"}
+    known = {*COLUMNS, *LEG_COLUMNS, "domain_name", "accountcode"}
     columns |= {name: value for name, value in given.items() if name in known}
     shown_at = end + float(given.get("shown_after_s", "0"))
     return SimulatedFusionPbxCall(columns, shown_at, extension_uuid)

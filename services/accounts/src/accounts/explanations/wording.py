@@ -42,6 +42,7 @@ _RULES: Mapping[str, str] = {
     "before-bill-from": "it ended before its product's bill-from instant",
     "filter-hidden": "a filter of its package hides it",
     "unanswered": "it was not answered",
+    "part-of-call": "the outbound call that it is a leg of pays for it",
     "filter-not-billed": "a filter of its package excludes it",
     "local": "it stayed within the PBX",
     "feature-code": "a feature code was dialled",

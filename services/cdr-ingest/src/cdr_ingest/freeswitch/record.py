@@ -26,11 +26,12 @@ decodes both; PHP turns `+` into a space, which is trimmed when the row is saved
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Literal, cast
 from urllib.parse import unquote, unquote_plus
 
 from cdr_ingest.freeswitch.status import call_status
 from cdr_ingest.sources import fields
+from cdr_ingest.sources.legs import is_carrier_number
 from cdr_ingest.sources.source import BLeg, SourceRecord
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.call import CallCompleted, Direction
@@ -76,7 +77,7 @@ class Cdr:
 
 
 def read_record(cdr: Cdr, *, server_id: str, posted_uuid: str, is_b_leg: bool) -> SourceRecord:
-    """The call in a posted record, or a b leg, which is not billed. Raises BadInput.
+    """The call in a posted record, or a leg of another call. Raises BadInput.
 
     `posted_uuid` is the id in the request's query, empty if it has none. It is the id of the
     channel that reports. If the record's `uuid` is another one, the record is a b leg of that call.
@@ -84,12 +85,50 @@ def read_record(cdr: Cdr, *, server_id: str, posted_uuid: str, is_b_leg: bool) -
     tenant = _tenant(cdr)
     uuid = fields.call_uuid("uuid", cdr.first("uuid", "call_uuid"))
     reporting = fields.call_uuid("uuid of the query", posted_uuid) if posted_uuid else uuid
-    if is_b_leg or cdr.has_originator or reporting != uuid:
-        return BLeg(server_id, tenant, reporting)
-    return _call(cdr, server_id, tenant, uuid)
+    is_b_leg = is_b_leg or cdr.has_originator or reporting != uuid
+    named = uuid if reporting != uuid else _origin(cdr, uuid, is_b_leg=is_b_leg)
+    if named is None:
+        return _call(cdr, server_id, tenant, uuid, "a")
+    call = None
+    if _left_by_carrier(cdr, is_b_leg=is_b_leg) and cdr.get("billsec") != "0":
+        call = _call(cdr, server_id, tenant, reporting, "b")
+    return BLeg(server_id, tenant, reporting, named, call)
 
 
-def _call(cdr: Cdr, server_id: str, tenant: str, uuid: str) -> CallCompleted:
+def _origin(cdr: Cdr, uuid: str, *, is_b_leg: bool) -> str | None:
+    """The leg that this one names, empty if it names none; None for a call of its own.
+
+    A member of a ring group has an a leg of its own that names the first; so has an agent of a
+    queue. An outbound a leg is a call of its own always: it may be the only one that is recorded.
+    """
+    member = cdr.get("cc_member_session_uuid").lower()
+    if cdr.get("cc_side") == "agent" and fields.is_uuid(member):
+        return member
+    names = ("originating_leg_uuid", *(("call_uuid", "originator") if is_b_leg else ()))
+    named = (cdr.get(name).lower() for name in names)
+    origin = next((name for name in named if fields.is_uuid(name) and name != uuid), "")
+    if is_b_leg:
+        return origin
+    return origin if origin and cdr.get("call_direction") != "outbound" else None
+
+
+def _left_by_carrier(cdr: Cdr, *, is_b_leg: bool) -> bool:
+    """Whether a leg left by a carrier: by a gateway, else by its profile, direction and number."""
+    channel = cdr.get("channel_name")
+    if channel.startswith("loopback/"):
+        return False  # the leg behind it leaves, and has a record of its own
+    if is_b_leg and (cdr.get("sip_gateway_name") or channel.startswith("sofia/external/")):
+        return True
+    if not is_carrier_number(_destination(cdr)):
+        return False
+    if cdr.get("cc_side") == "agent":
+        return not cdr.get("extension_uuid")
+    return is_b_leg and cdr.get("call_direction") == "outbound"
+
+
+def _call(
+    cdr: Cdr, server_id: str, tenant: str, uuid: str, leg: Literal["a", "b"]
+) -> CallCompleted:
     started_at = fields.instant("start_epoch", cdr.get("start_epoch"))
     billsec = fields.seconds("billsec", cdr.get("billsec"))
     destination = _destination(cdr)
@@ -113,7 +152,7 @@ def _call(cdr: Cdr, server_id: str, tenant: str, uuid: str) -> CallCompleted:
         accountcode=fields.identifier("accountcode", cdr.get("accountcode")),
         status=call_status(cdr.get, billsec, destination),
         hangup_cause=fields.free_text(cdr.get("hangup_cause")),
-        leg="a",
+        leg=leg,
         sip_call_id=fields.free_text(cdr.get("sip_call_id")),
     )
 

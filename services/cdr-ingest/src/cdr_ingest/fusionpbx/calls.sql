@@ -18,7 +18,8 @@ select
     coalesce(c.accountcode, '') as accountcode,
     coalesce(c.answer_stamp::text, '') as answer_stamp,
     coalesce(c.status, '') as status,
-    coalesce(c.domain_name, '') as domain_name
+    coalesce(c.domain_name, '') as domain_name,
+    {legs}
 from v_xml_cdr as c
 left join v_extensions as e on e.extension_uuid = c.extension_uuid
 where ($3 = '*' or lower(c.domain_name) = lower($3))

@@ -4,7 +4,7 @@ It needs a role that may read `v_xml_cdr` and `v_extensions`; docs/servers.md ha
 can be selected by the time they were stored (`insert_date`), so long calls need no look-back.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -22,16 +22,21 @@ from ringfence_pbx.servers import FusionPbxServer
 
 _ROWS_AT_ONCE = 500
 _CALLS = files("cdr_ingest.fusionpbx").joinpath("calls.sql").read_text(encoding="utf-8")
-_BY_START = _CALLS.replace("{which}", "c.start_epoch between $1::bigint and $2::bigint")
-_BY_ARRIVAL = _CALLS.replace(
-    "{which}",
+_BY_START = "c.start_epoch between $1::bigint and $2::bigint"
+_BY_ARRIVAL = (
     "(c.insert_date >= to_timestamp($1::bigint) and c.insert_date < to_timestamp($2::bigint + 1))"
     " or (c.insert_date is null and c.end_stamp >= to_timestamp($1::bigint)"
-    " and c.end_stamp < to_timestamp($2::bigint + 1))",
+    " and c.end_stamp < to_timestamp($2::bigint + 1))"
 )
-_BY_ID = _CALLS.replace(
-    "{which}", "c.xml_cdr_uuid = $1::uuid and ($2::text = '' or c.destination_number = $2::text)"
-)
+_BY_ID = "c.xml_cdr_uuid = $1::uuid and ($2::text = '' or c.destination_number = $2::text)"
+_LEG_COLUMNS = ("originating_leg_uuid", "bridge_uuid", "cc_side", "cc_member_session_uuid")
+"""The columns that say of which call a row is a leg. Older versions lack some of them."""
+
+_EXISTING = """
+select attname from pg_attribute
+where attrelid = 'v_xml_cdr'::regclass and attnum > 0 and not attisdropped
+    and attname = any($1::text[])
+"""
 _REFUSALS: dict[type[asyncpg.PostgresError], str] = {
     asyncpg.InvalidAuthorizationSpecificationError: "check the user and password in `dsn`",
     asyncpg.InvalidCatalogNameError: "check the database's name in `dsn`",
@@ -55,6 +60,7 @@ class FusionPbxDatabaseSource:
         if not self._dsn.startswith(("postgresql://", "postgres://")):
             raise BadInput(f"{server_id}: dsn", "(not shown)", "a URL postgresql://user@host/name")
         self._pool: Pool | None = None
+        self._legs: str | None = None
 
     @property
     def server_id(self) -> str:
@@ -89,7 +95,8 @@ class FusionPbxDatabaseSource:
         tenant = None if feed == ALL_TENANTS else feed
         async with self._reading() as connection:
             number = 0
-            async for found in connection.cursor(query, start, stop, feed, prefetch=_ROWS_AT_ONCE):
+            calls = await self._query(connection, query)
+            async for found in connection.cursor(calls, start, stop, feed, prefetch=_ROWS_AT_ONCE):
                 number += 1
                 row: dict[str, str] = dict(found)
                 if tenant is not None:
@@ -108,7 +115,9 @@ class FusionPbxDatabaseSource:
         """The call with this id (and, if given, this number); None if the table lacks it."""
         tenant = None if feed == ALL_TENANTS else feed
         async with self._reading() as connection:
-            found = await connection.fetchrow(_BY_ID, uuid, dialled, feed)
+            found = await connection.fetchrow(
+                await self._query(connection, _BY_ID), uuid, dialled, feed
+            )
         if found is None:
             return None
         row: dict[str, str] = dict(found)
@@ -118,6 +127,15 @@ class FusionPbxDatabaseSource:
         billsec = int(row["billsec"]) if row["billsec"].isdecimal() else 0
         record = read_row(row, server_id=self._server_id, tenant=tenant, raw=raw, number=1)
         return OneCall(record, billsec=billsec)
+
+    async def _query(
+        self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", which: str
+    ) -> str:
+        """The query for calls, with those columns of legs that this version has."""
+        if self._legs is None:
+            rows = await connection.fetch(_EXISTING, list(_LEG_COLUMNS))
+            self._legs = _leg_columns({row["attname"] for row in rows})
+        return _CALLS.replace("{legs}", self._legs).replace("{which}", which)
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:
@@ -160,6 +178,14 @@ class FusionPbxDatabaseSource:
             if isinstance(error, kind):
                 return Refused(f"{reason}; {advice}")
         return Retry(reason)
+
+
+def _leg_columns(existing: Collection[str]) -> str:
+    selected = (
+        f"coalesce(c.{name}::text, '') as {name}" if name in existing else f"'' as {name}"
+        for name in _LEG_COLUMNS
+    )
+    return ",\n    ".join(selected)
 
 
 @dataclass(frozen=True)

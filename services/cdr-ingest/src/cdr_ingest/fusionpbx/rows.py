@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, cast
 
 from cdr_ingest.sources import fields
+from cdr_ingest.sources.legs import is_carrier_number
 from cdr_ingest.sources.source import ALL_TENANTS, BadRow, BLeg, SourceRecord
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.call import CallCompleted, Direction
@@ -129,8 +130,43 @@ def read_row(
 def _record(server_id: str, tenant: str, row: dict[str, str]) -> SourceRecord:
     source_call_id = fields.call_uuid("xml_cdr_uuid", row["xml_cdr_uuid"])
     leg = _one_of(row, "leg", _LEGS)
+    origin = _origin(row, source_call_id, leg)
+    if origin is None:
+        return _call(server_id, tenant, source_call_id, leg, row)
+    call = None
+    if _left_by_carrier(row, leg) and row["billsec"] != "0":
+        call = _call(server_id, tenant, source_call_id, "b", row)
+    return BLeg(server_id, tenant, source_call_id, origin, call)
+
+
+def _origin(row: dict[str, str], source_call_id: str, leg: str) -> str | None:
+    """The leg that this one names, empty if it names none; None for a call of its own.
+
+    A member of a ring group has an a leg of its own that names the first; so has an agent of a
+    queue. An outbound a leg is a call of its own always: it may be the only one that is recorded.
+    """
+    named = row.get("originating_leg_uuid", "").lower()
+    origin = named if fields.is_uuid(named) and named != source_call_id else ""
+    if row.get("cc_side") == "agent" and fields.is_uuid(row.get("cc_member_session_uuid", "")):
+        return row["cc_member_session_uuid"].lower()
     if leg == "b":
-        return BLeg(server_id, tenant, source_call_id)
+        bridged = row.get("bridge_uuid", "").lower()
+        return origin or (bridged if fields.is_uuid(bridged) else "")
+    return origin if origin and row["direction"] != "outbound" else None
+
+
+def _left_by_carrier(row: dict[str, str], leg: str) -> bool:
+    """FusionPBX does not record by which gateway a leg left; direction and number show it."""
+    if not is_carrier_number(row["destination_number"]):
+        return False
+    if row.get("cc_side") == "agent":
+        return not row.get("extension")
+    return leg == "b" and row["direction"] == "outbound"
+
+
+def _call(
+    server_id: str, tenant: str, source_call_id: str, leg: str, row: dict[str, str]
+) -> CallCompleted:
     started_at = fields.instant("start_epoch", row["start_epoch"])
     billsec = fields.seconds("billsec", row["billsec"])
     return CallCompleted(
@@ -144,7 +180,7 @@ def _record(server_id: str, tenant: str, row: dict[str, str]) -> SourceRecord:
         answered_at=_stamp(row, "answer_stamp"),
         ended_at=_end(row, started_at, billsec),
         billsec=billsec,
-        leg=cast(Literal["a", ""], leg),
+        leg=cast(Literal["a", "b", ""], leg),
         **{field: read(row, column) for field, (column, read) in _TEXTS.items()},
     )
 

@@ -14,11 +14,22 @@ ALL_TENANTS = "*"
 
 @dataclass(frozen=True)
 class BLeg:
-    """A row of leg `b`: the same call seen from its other side. Saved, never billed."""
+    """A leg of another call: the same call seen from its other side. Saved, not billed.
+
+    `origin` is the source's id of the leg that it names, empty if it names none. `call` is the leg
+    as a call of its own if it left by a carrier and talked: then it may be charged (ADR 48).
+    """
 
     server_id: str
     tenant: str
     source_call_id: str
+    origin: str = ""
+    call: CallCompleted | None = None
+
+    @property
+    def origin_id(self) -> UUID | None:
+        """The id of the record that it names."""
+        return call_id(self.server_id, self.origin) if self.origin else None
 
 
 @dataclass(frozen=True)

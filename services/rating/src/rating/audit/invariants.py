@@ -43,6 +43,7 @@ async def verify(
         ledger = await LedgerCheck(checkpoints, on_progress=on_progress).run()
         balances, costs, single = ledger.balances, ledger.costs, ledger.single
         sums = _sums_of(ledger)
+    await _check_legs(store, single)
     on_progress("calls", None, None)
     checks = [balances, costs, await _check_places(store, wait_s), single]
     checks.append(await check_unchanged(checkpoints, on_progress=on_progress, full=full))
@@ -120,6 +121,15 @@ async def _check_costs(store: AuditStore, on_progress: OnProgress) -> Check:
         )
     check.counted = f"{count} charges, {charged} = {recomputed} micro-units"
     return check
+
+
+async def _check_legs(store: AuditStore, single: Check) -> None:
+    """I4, for legs: one live charge for what a carrier carried, or two that share its talk."""
+    for row in await store.drift("rating.drift_i4_legs"):
+        single.differs(
+            f"leg {row['call_id']} of call {row['originating_call_id']}: {row['own_s']} s of"
+            f" {row['talk_s']} s are charged, and {row['origin_s'] or 0} s of the call"
+        )
 
 
 async def _charges(store: AuditStore) -> AsyncIterator[ChargeRow]:

@@ -21,6 +21,7 @@ _DRIFTS = {
     "rating.drift_i2": "select * from rating.drift_i2 order by account_id, entry_id",
     "rating.drift_i3": "select * from rating.drift_i3 order by accepted_at",
     "rating.drift_i4": "select * from rating.drift_i4 order by call_id",
+    "rating.drift_i4_legs": "select * from rating.drift_i4_legs order by call_id",
     "rating.drift_i10": "select * from rating.drift_i10 order by account_id, payment_id",
     "rating.drift_i12": "select * from rating.drift_i12 order by topic, reader, key",
     "rating.drift_i11": (

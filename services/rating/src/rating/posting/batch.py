@@ -113,8 +113,14 @@ def read_batch(records: Sequence[Received]) -> RatingBatch:
 def call_hash(call: CallCompleted) -> bytes:
     """A hash of the fields that must be equal when the same call is received again.
 
-    Names and statuses are not in it: a push and a pull may differ in them. What is billed is.
+    Names and statuses are not in it: a push and a pull may differ in them. What is billed is. Of a
+    leg with a decision of its own, only what no later decision changes.
     """
+    if call.leg_decision:
+        facts = (
+            f"{call.server_id}\x1f{call.destination_number}\x1f{int(call.started_at.timestamp())}"
+        )
+        return hashlib.blake2b(facts.encode(), digest_size=16).digest()
     facts = (
         f"{call.server_id}\x1f{call.direction}\x1f{call.billsec}\x1f{call.destination_number}"
         f"\x1f{call.caller_destination}\x1f{int(call.started_at.timestamp())}"

@@ -99,7 +99,7 @@ def _unrated_event(call: UnratedCall) -> Outgoing:
         topic=CALL_UNRATED,
         key=f"{event.server_id}:{event.tenant}",
         value=event.to_json(),
-        event_id=derive("call.unrated", event.call_id, event.reason),
+        event_id=derive("call.unrated", event.call_id, event.cause or event.reason),
         time=call.ended_at,
         source=SOURCE,
         correlation_id=call.correlation_id,

@@ -10,10 +10,13 @@ def call_details(call: CallCompleted, service_id: str, outcome: Rated | NotBille
     It is formatted by hand because it is made for every call: ids, directions and numbers hold
     nothing that JSON escapes.
     """
-    billed_s, free_s = (outcome.billed_s, outcome.free_s) if isinstance(outcome, Rated) else (0, 0)
+    billed_s = free_s = 0
+    billsec = call.billsec
+    if isinstance(outcome, Rated):
+        billed_s, free_s, billsec = outcome.billed_s, outcome.free_s, outcome.priced.billsec
     return (
         f'{{"service_id":"{service_id}","direction":"{call.direction}"'
-        f',"number":{as_text(outcome.number)},"billsec":{call.billsec}'
+        f',"number":{as_text(outcome.number)},"billsec":{billsec}'
         f',"billed_s":{billed_s},"free_s":{free_s}'
         f',"started_at":{as_json(call.started_at)},"answered_at":{as_json(call.answered_at)}'
         f',"explanation":{outcome.explanation_json()}}}'

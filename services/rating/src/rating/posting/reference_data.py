@@ -16,6 +16,9 @@ from ringfence_contracts.events.call import CallCompleted
 
 _KNOWN_DEAREST = 1000
 
+WAITING_LEGS = ("waits-for-leg", "leg-without-call")
+"""The decisions by which a leg is not charged yet."""
+
 
 class ReferenceData:
     """Accounts with their products, and tariff versions, as they were last put in."""
@@ -39,6 +42,8 @@ class ReferenceData:
 
     def match(self, call: CallCompleted) -> Match | Unrated:
         """The product that a call belongs to, or why none can be named."""
+        if call.leg_decision in WAITING_LEGS:
+            return Unrated("unknown-product", call.leg_detail, call.leg_decision)
         found = self._products.match(call)
         if isinstance(found, Match):
             return found

@@ -286,6 +286,7 @@ class Settlement:
             server_id=c.server_id,
             tenant=c.tenant,
             reason=why.reason,
+            cause=why.cause,
             detail=why.detail,
             account_id=match.account_id if match else None,
             service_id=match.service_id if match else None,

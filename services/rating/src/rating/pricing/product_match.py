@@ -17,6 +17,9 @@ only one. A product may have ranges of extensions, and a product that lists no e
 `rest_of_tenant`, gets the rest of its tenant's calls. What a product lists beats another's range,
 and a range beats the rest. If the PBX recorded an `extension`, it decides alone, because
 callers can set caller and source number.
+
+A leg that left by a carrier on behalf of another call belongs to the extension that caused it, then
+to the DID that was called.
 """
 
 from collections.abc import Iterable, Iterator
@@ -209,10 +212,21 @@ def _lesnet_claims(
 
 def _lookups(call: CallCompleted) -> Iterator[_Claim]:
     """The claims to look up, in the order of their precedence."""
+    if call.leg_decision:
+        yield from _causing(call)
+        return
     if call.direction != "inbound":
         yield from _calling(call)
     if call.direction != "outbound":
         yield from _called(call)
+
+
+def _causing(call: CallCompleted) -> Iterator[_Claim]:
+    """Who caused a leg: the extension that forwarded, else the one that called, else the DID."""
+    for extension in filter(None, (call.extension, call.source_number)):
+        yield "extension", extension
+    if call.caller_destination:
+        yield "did", did_key(call.caller_destination)
 
 
 def _calling(call: CallCompleted) -> Iterator[_Claim]:

@@ -3,6 +3,7 @@
 The order is that of domain/billing, sections 4 to 6: number, filters, then direction and rate.
 
 1. It ended before the product's bill-from instant: not billed.
+   A leg that its outbound call pays for: not billed.
 2. A filter hides it: not billed, and not shown to the client.
 3. It was not answered: not billed.
 4. A filter excludes it: not billed.
@@ -47,6 +48,7 @@ NotBilledReason = Literal[
     "feature-code",
     "extension",
     "inbound-not-enabled",
+    "part-of-call",
 ]
 UnratedReason = Literal[
     "unknown-product",
@@ -64,6 +66,9 @@ LONGEST_CODE = 7
 """Characters of the longest dialled code: the `*` and six digits."""
 
 
+_DETAILS = {"before-bill-from": "bill_from", "part-of-call": "why"}
+
+
 class NotBilled(NamedTuple):
     """The call costs nothing, by the rule `reason`; the client does not see a `hidden` one."""
 
@@ -74,10 +79,12 @@ class NotBilled(NamedTuple):
 
     @property
     def explanation(self) -> Explanation:
-        """Why the call is not billed; `detail` is the filter's pattern or the bill-from instant."""
+        """Why the call is not billed; `detail` is the filter's pattern, the bill-from instant or
+        why the leg is part of another call.
+        """
         explained: Explanation = {"number": self.number, "not_billed": self.reason}
         if self.detail:
-            name = "bill_from" if self.reason == "before-bill-from" else "pattern"
+            name = _DETAILS.get(self.reason, "pattern")
             explained[name] = self.detail
         return explained
 
@@ -87,10 +94,14 @@ class NotBilled(NamedTuple):
 
 
 class Unrated(NamedTuple):
-    """The call cannot be priced by the current settings; it waits for an operator."""
+    """The call cannot be priced by the current settings; it waits for an operator.
+
+    `cause` is the decision about a leg that waits (see `CallUnrated`).
+    """
 
     reason: UnratedReason
     detail: str
+    cause: str = ""
 
 
 @final
@@ -118,6 +129,10 @@ class PricedCall:
         self.version = version
         self.takes_free_seconds = takes_free_seconds
         self.rate_from = rate_from
+
+    def leave_out(self, paid_s: int) -> None:
+        """Price only what the charge of another call for the first `paid_s` seconds leaves."""
+        self.billsec = max(0, self.billsec - self.terms.billed_seconds(paid_s))
 
     def charge(self, free_seconds_left: int = 0) -> "Rated":
         """Price the call; `free_seconds_left` are used only if `takes_free_seconds`."""
@@ -193,6 +208,8 @@ def rate_call(
 ) -> RatingOutcome:
     """Rate one call of a known product; `free_seconds_left` of its billing period."""
     priced = price_call(call, match, versions)
+    if call.paid_s and isinstance(priced, PricedCall):
+        priced.leave_out(call.paid_s)
     return priced.charge(free_seconds_left) if isinstance(priced, PricedCall) else priced
 
 
@@ -205,6 +222,8 @@ def price_call(
     bill_from = match.service.bill_from
     if bill_from is not None and call.ended_at < bill_from:
         return NotBilled("before-bill-from", False, number.digits, bill_from.isoformat())
+    if call.leg_decision == "part-of-call":
+        return NotBilled("part-of-call", False, number.digits, call.leg_detail)
     if isinstance(terms.filters, Misconfigured):
         return Unrated("no-tariff-in-force", terms.filters.detail)
     excluded = _excluded(call, number, terms.filters)

@@ -25,6 +25,17 @@ class CallCompleted(EventData):
 
     `call_id` is derived from `server_id` and `source_call_id` alone, so that a call that is both
     pulled and pushed is one call. Numbers are as the PBX wrote them; nothing is normalised yet.
+
+    A leg that left by a carrier on behalf of another call is a call of its own, with `leg` b and
+    the `originating_call_id` that it names. Its `leg_decision` is one of:
+
+    - `charged`: the other call pays for the first `paid_s` of its `billsec` seconds;
+    - `waits-for-leg`: until the other call is known;
+    - `leg-without-call`: the other call did not come in time, or is not named;
+    - `part-of-call`: the other call pays for it.
+
+    `leg_detail` says why. A later decision is published under the same `call_id`, and replaces one
+    to wait.
     """
 
     call_id: UUID
@@ -48,6 +59,10 @@ class CallCompleted(EventData):
     hangup_cause: Text = ""
     leg: Literal["a", "b", ""] = "a"
     sip_call_id: Text = ""
+    originating_call_id: UUID | None = None
+    leg_decision: Literal["", "charged", "waits-for-leg", "leg-without-call", "part-of-call"] = ""
+    leg_detail: Text = ""
+    paid_s: Seconds = 0
 
 
 class CallUnconfirmed(EventData):
@@ -120,7 +135,11 @@ class CallRated(EventData):
 
 
 class CallUnrated(EventData):
-    """`call.unrated.v1`: a call that could not be rated; it waits in a queue for an operator."""
+    """`call.unrated.v1`: a call that could not be rated; it waits in a queue for an operator.
+
+    `cause` is more exact than `reason` where it is not empty: a `leg_decision` by which the leg is
+    not charged yet.
+    """
 
     call_id: UUID
     server_id: Id
@@ -139,3 +158,4 @@ class CallUnrated(EventData):
     service_id: Id | None = None
     billsec: Seconds
     started_at: Instant
+    cause: Text = ""

@@ -21,6 +21,10 @@ from typing import NamedTuple
 SIGNATURE = "ringfence_signature"
 """The name of the column."""
 
+ORIGIN = "originating_leg_uuid"
+"""The column that says to which call a leg belongs; the export shows it only if it is entered. It
+is not signed: no text can hold it, and rows that were signed without it stay valid."""
+
 MIN_SECRET = 32
 _UNIT = "chr(31)"
 """Between two values of the signed text: a control character, which no cleaned value can hold."""
@@ -61,6 +65,7 @@ def export_settings(secret: str) -> list[DefaultSetting]:
     values = [f"{_cleaned(name)} as {name}" for name in _TEXTS]
     signed = f" || {_UNIT} || ".join(_selected(name) for name in SIGNED)
     quoted = "'" + secret.replace("'", "''") + "'"
+    values.append(f"coalesce(c.{ORIGIN}::text, '') as {ORIGIN}")
     values.append(f"md5({quoted} || {_UNIT} || {signed} || {_UNIT} || {quoted}) as {SIGNATURE}")
     return [DefaultSetting("cdr", "export", "array", value) for value in values]
 
