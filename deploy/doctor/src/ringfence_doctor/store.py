@@ -91,7 +91,8 @@ class IngestState:
 
     `posted_at` is when the newest posted call of a server was accepted, if that was within a week.
     `legs` has how many of a server's newest thousand records are legs of other calls; a server
-    without records of the last week is missing. `read_until` is the time up to which a feed (server id, tenant) was read.
+    without records of the last week is missing. `read_until` is the time up to which a feed
+    (server id, tenant) was read.
     """
 
     posted_at: Mapping[str, datetime] = field(default_factory=dict)
