@@ -110,7 +110,7 @@ class Ingester:
         for call, _ in outcome.publish:
             LEGS.labels(call.server_id, call.leg_decision).inc()
         for leg in legs:
-            if leg.call.call_id in outcome.forget:
+            if leg.call.call_id in outcome.paid_for:
                 LEGS.labels(leg.call.server_id, "part-of-call").inc()
         return outcome
 

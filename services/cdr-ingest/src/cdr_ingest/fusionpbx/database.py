@@ -32,11 +32,7 @@ _BY_ID = "c.xml_cdr_uuid = $1::uuid and ($2::text = '' or c.destination_number =
 _LEG_COLUMNS = ("originating_leg_uuid", "bridge_uuid", "cc_side", "cc_member_session_uuid")
 """The columns that say of which call a row is a leg. Older versions lack some of them."""
 
-_EXISTING = """
-select attname from pg_attribute
-where attrelid = 'v_xml_cdr'::regclass and attnum > 0 and not attisdropped
-    and attname = any($1::text[])
-"""
+_EXISTING = files("cdr_ingest.fusionpbx").joinpath("leg_columns.sql").read_text(encoding="utf-8")
 _REFUSALS: dict[type[asyncpg.PostgresError], str] = {
     asyncpg.InvalidAuthorizationSpecificationError: "check the user and password in `dsn`",
     asyncpg.InvalidCatalogNameError: "check the database's name in `dsn`",

@@ -36,7 +36,7 @@ class LegOutcome:
 
     publish: list[tuple[CallCompleted, str]] = field(default_factory=list)
     rows: list[LegRow] = field(default_factory=list)
-    forget: list[UUID] = field(default_factory=list)
+    paid_for: list[UUID] = field(default_factory=list)
 
 
 def new_leg(record: BLeg, call: CallCompleted, now: datetime) -> LegRow:
@@ -68,7 +68,7 @@ def look_at(legs: Sequence[LegRow], origins: dict[UUID, Origin], now: datetime) 
 def _decided(outcome: LegOutcome, leg: LegRow, decided: CallCompleted, now: datetime) -> None:
     is_charged = decided.leg_decision == "charged"
     if not is_charged and leg.queued_at is None:
-        outcome.forget.append(leg.call.call_id)
+        outcome.paid_for.append(leg.call.call_id)
         return
     outcome.publish.append((decided, leg.message_key))
     outcome.rows.append(

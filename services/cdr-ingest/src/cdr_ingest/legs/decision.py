@@ -80,7 +80,7 @@ def waiting(
 def _charged(leg: CallCompleted, origin: Origin, paid_s: int, detail: str) -> CallCompleted:
     """The leg, charged to the extension that caused it, or to the number that was called."""
     call = origin.first or origin.call
-    changes: dict[str, object] = {"paid_s": paid_s}
+    changes: dict[str, object] = {"paid_s": paid_s, "source_number": ""}
     if call is not None:
         extension, caller = _responsible(leg, call)
         changes |= {

@@ -60,7 +60,7 @@ class LegLoop:
         events = [call_completed(call, key) for call, key in outcome.publish]
         await self._publisher.publish(events)
         await self._store.save(outcome.rows, [(event.event_id, event.value) for event in events])
-        await self._store.forget(outcome.forget)
+        await self._store.delete(outcome.paid_for)
         for call, _ in outcome.publish:
             LEGS.labels(call.server_id, call.leg_decision).inc()
         return len(legs)

@@ -126,7 +126,7 @@ class LegStore:
                     value,
                 )
 
-    async def forget(self, record_ids: Sequence[UUID]) -> None:
+    async def delete(self, record_ids: Sequence[UUID]) -> None:
         """Delete legs that were never published: their outbound call pays for them."""
         await self._pool.execute(
             "delete from cdr_ingest.leg where record_id = any($1) and queued_at is null", record_ids
