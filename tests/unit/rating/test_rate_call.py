@@ -1,5 +1,6 @@
 """The outcome of a call: rated, not billed or unrated, and its reason."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, get_args
 
@@ -19,6 +20,7 @@ from rating.pricing.rate_call import (
     rate_call,
 )
 from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
+from ringfence.numbers.facts import DATA_VERSION
 from ringfence_contracts.events.account import Service
 from ringfence_contracts.events.call import CallCompleted, CallUnrated
 from ringfence_testing import records
@@ -51,6 +53,27 @@ PACKAGE = {
 def versions(currency: str = "CAD") -> TariffVersions:
     day_before = NOON - timedelta(days=1)
     return TariffVersions([TariffVersion(7, "retail", currency, day_before, Deck(ROWS))])
+
+
+PRICED_CODES = (
+    *(row for row in ROWS if row[0] not in ("221", "411", "911")),
+    ("411", "Directory assistance", "1.50", 60, 60, 1),
+    ("310", "Local services", "0.05", 60, 60, 1),
+    ("31", "Netherlands", "0.015", 1, 1, 1),
+)
+
+
+def versions_of(rows: Iterable[tuple[str, str, str, int, int, int]]) -> TariffVersions:
+    day_before = NOON - timedelta(days=1)
+    return TariffVersions([TariffVersion(7, "retail", "CAD", day_before, Deck(rows))])
+
+
+def rated_with(
+    rows: Iterable[tuple[str, str, str, int, int, int]], number: str, free_s: int = 0
+) -> Rated:
+    outcome = rate_call(call(number, billsec=30), matched({}), versions_of(rows), free_s)
+    assert isinstance(outcome, Rated), outcome
+    return outcome
 
 
 def matched(package: dict[str, Any] | None = None, **service: Any) -> Match:
@@ -154,6 +177,7 @@ class TestRated:
             "number": "12045550101",
             "dialled": "2045550101",
             "international": False,
+            "number_data": DATA_VERSION,
             "prefix": "1204",
             "description": "Manitoba",
             "tariff_id": "retail",
@@ -182,6 +206,80 @@ class TestRated:
         outcome = rated("911")
         assert outcome.cost_micro == 0
         assert outcome.explanation["prefix"] == "911"
+
+    @pytest.mark.parametrize(
+        ("number", "prefix", "cost_micro"),
+        [("411", "411", 3_300_000), ("411#", "411", 3_300_000), ("3101234", "310", 110_000)],
+    )
+    def test_a_row_that_names_a_short_code_prices_it(
+        self, number: str, prefix: str, cost_micro: int
+    ) -> None:
+        """At the row's rate with its markup; free minutes pay for numbers only."""
+        found = rated_with(PRICED_CODES, number, free_s=600 if number[0] == "4" else 0)
+        assert (found.explanation["prefix"], found.cost_micro) == (prefix, cost_micro)
+        assert found.free_s == 0
+
+    @pytest.mark.parametrize("number", ["2112", "1204", "211", "221"])
+    def test_an_extension_is_priced_by_no_row_that_names_a_country_or_an_area(
+        self, number: str
+    ) -> None:
+        others = [row for row in PRICED_CODES if row[0] != number]
+        rows = (*others, (number, "abroad", "0.7", 60, 60, 1))
+        outcome = rate_call(call(number), matched({}), versions_of(rows))
+        assert isinstance(outcome, NotBilled)
+
+    def test_a_products_own_extension_is_no_short_code(self) -> None:
+        match = matched({}, extensions=("411",), rest_of_tenant=True)
+        outcome = rate_call(call("411"), match, versions_of(PRICED_CODES))
+        assert isinstance(outcome, NotBilled)
+
+    def test_a_british_short_code_has_its_row_or_waits(self) -> None:
+        british = {"country_code": "44", "exit_code": "00", "nanpa_10_digit": False}
+        rows = (*PRICED_CODES, ("116123", "Samaritans", "0", 60, 60, 1))
+        outcome = rate_call(call("116123"), matched(british), versions_of(rows))
+        assert isinstance(outcome, Rated)
+        assert (outcome.number, outcome.cost_micro) == ("116123", 0)
+        waiting = rate_call(call("118500"), matched(british), versions_of(rows))
+        assert isinstance(waiting, Unrated)
+        assert waiting.reason == "invalid-number"
+
+    @pytest.mark.parametrize(
+        ("number", "free_s"),
+        [
+            ("16135550123", 61),
+            ("12125550101", 61),
+            ("19005551234", 0),
+            ("14169765555", 0),
+            ("16715551234", 0),
+            ("17875551234", 0),
+            ("16845551234", 0),
+            ("18765550101", 0),
+            ("+447700900123", 0),
+        ],
+    )
+    def test_free_minutes_pay_for_ordinary_numbers_of_the_own_country(
+        self, number: str, free_s: int
+    ) -> None:
+        rows = [("1", "NANP", "1", 1, 1, 1), ("44", "United Kingdom", "1", 1, 1, 1)]
+        outcome = rate_call(call(number), matched({}), versions_of(rows), 600)
+        assert isinstance(outcome, Rated)
+        assert outcome.free_s == free_s
+        flat = rate_call(call(number), matched({}, flat_rate="1"), TariffVersions(), 600)
+        assert isinstance(flat, Rated)
+        assert bool(flat.free_s) is bool(free_s)
+
+    def test_an_explanation_names_a_premium_number(self) -> None:
+        assert rated("19005551234").explanation["premium"] is True
+        assert "premium" not in rated("16135550123").explanation
+
+    def test_a_plus_that_its_pbx_loses_makes_the_number_complete(self) -> None:
+        """A + that the reader of posted records has seen: 45 is Denmark, whatever follows."""
+        rows = [("1", "NANP", "0.01", 6, 6, 1), ("45", "Denmark", "0.02", 60, 60, 1)]
+        seen = rate_call(call("4512345678", lost_prefix="+"), matched({}), versions_of(rows))
+        assert isinstance(seen, Rated)
+        assert seen.explanation["prefix"] == "45"
+        unseen = rate_call(call("4512345678"), matched({}), versions_of(rows))
+        assert isinstance(unseen, Unrated)
 
     def test_inbound_by_the_custom_rate_without_markup_or_free_seconds(self) -> None:
         package = {
@@ -270,7 +368,9 @@ class TestNotBilled:
             ("*97", {"direction": ""}, "feature-code"),
             ("*724165550101", {"direction": ""}, "feature-code"),
             ("2113", {"direction": "local"}, "local"),
-            ("4165550101", {"direction": "local"}, "local"),
+            ("200100", {"direction": "local"}, "local"),
+            ("park+7001", {"direction": "local"}, "local"),
+            ("*97", {"direction": "local"}, "local"),
             ("911", {"direction": "local"}, "local"),
             ("4165550101", {"direction": "inbound"}, "inbound-not-enabled"),
         ],
@@ -337,6 +437,34 @@ class TestUnrated:
         outcome = unrated(number)
         assert outcome.reason == "no-matching-prefix"
         assert "is blocked in tariff retail version 7" in outcome.detail
+
+    @pytest.mark.parametrize(
+        "number",
+        [
+            "16135550123",
+            "4165550101",
+            "0119603331234",
+            "+9603331234",
+            "00442079460000",
+            "*674165550101",
+        ],
+    )
+    def test_a_local_call_to_a_number_outside_the_tenant_is_not_free(self, number: str) -> None:
+        outcome = unrated(number, direction="local")
+        assert outcome.reason in ("unknown-direction", "invalid-number")
+
+    @pytest.mark.parametrize("number", ["5192229000", "+1 519 222-9000", "15192229000#"])
+    def test_a_local_call_to_a_did_of_the_tenant_is_free(self, number: str) -> None:
+        match = matched({}, dids=("15192229000",))
+        outcome = rate_call(call(number, direction="local"), match, versions())
+        assert isinstance(outcome, NotBilled)
+        assert outcome.reason == "local"
+
+    def test_310_without_a_row_is_not_the_netherlands(self) -> None:
+        rows = [row for row in PRICED_CODES if row[0] != "310"]
+        outcome = rate_call(call("310-1234"), matched({}), versions_of(rows))
+        assert isinstance(outcome, Unrated)
+        assert outcome.reason == "no-matching-prefix"
 
     def test_a_bare_canadian_number_is_never_burkina_faso(self) -> None:
         assert rated("2265551234").explanation["prefix"] == "1"

@@ -19,7 +19,10 @@ from pathlib import Path
 
 PACKAGES = {
     "ringfence_contracts": ("ids.py", "records.py"),
-    "ringfence": ("kafka/partition_batches.py", "kafka/fast_decoder.py"),
+    "ringfence": (
+        "kafka/partition_batches.py", "kafka/fast_decoder.py", "numbers/facts.py",
+        "numbers/written.py",
+    ),
     "rating": (
         "ledger.py", "posting/batch.py", "posting/events.py", "posting/explanation.py",
         "posting/records.py", "posting/reference_data.py",

@@ -12,16 +12,18 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
+from ringfence.numbers.written import did_key, digits
+from ringfence_contracts.events.account import Service
 from ringfence_pbx.inventory_view import (
     ClientProduct,
     InventoryItem,
     ItemKind,
     ServerInventory,
     ServerView,
+    did_keys_of,
     folded,
     listed,
 )
-from ringfence_pbx.numbers import did_key, digits
 from ringfence_pbx.proposals import Proposal, proposals
 
 __all__ = [
@@ -138,7 +140,7 @@ def _missing(view: ServerView, others: Collection[ServerView]) -> Iterator[Missi
                     is_grave=len(absent) == len(extensions),
                 )  # fmt: skip
             # A server that lists no DID at all has inbound routes of another kind.
-            for did in _absent(view, dids if view.lists_dids else (), view.dids[tenant], did_key):
+            for did in _absent_dids(view, service, dids) if view.lists_dids else ():
                 near, hint = _near_did(view, tenant, did)
                 yield Missing(*ours, "did", service.tenant, did, near, hint)
         for gateway in _absent(view, service.gateway_ids, view.gateways, folded):
@@ -158,6 +160,13 @@ def _absent(
     """The names that a list of the server lacks; none if the list could not be read."""
     if view.knows(items):
         yield from (name for name in names if key(name) not in items)
+
+
+def _absent_dids(view: ServerView, service: Service, dids: Iterable[str]) -> Iterator[str]:
+    """The DIDs of a product that the server lists in none of their forms."""
+    listed_dids = view.dids[folded(service.tenant)]
+    if view.knows(listed_dids):
+        yield from (did for did in dids if not did_keys_of(service, [did]) & listed_dids.keys())
 
 
 def _near_tenant(view: ServerView, others: Collection[ServerView], tenant: str) -> tuple[str, str]:

@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from ringfence.numbers.dids import did_keys
+from ringfence.numbers.written import did_key
 from ringfence_contracts.events.account import Service
 from ringfence_contracts.extension_ranges import in_ranges
-from ringfence_pbx.numbers import did_key
 
 ServerKind = Literal["fusionpbx", "vodia", "lesnet"]
 ItemKind = Literal["tenant", "extension", "gateway", "did"]
@@ -113,9 +114,15 @@ class ServerView:
     def owns_did(self, tenant: str, item: InventoryItem) -> bool:
         """Whether a product owns the inbound calls of a DID."""
         services, did = self.owned.get(tenant, ()), did_key(item.name)
-        if any(owns_rest(s) or did in map(did_key, listed(s)[1]) for s in services):
+        if any(owns_rest(s) or did in did_keys_of(s, listed(s)[1]) for s in services):
             return True
         return bool(item.leads_to) and self.owns_extension(tenant, item.leads_to)
+
+
+def did_keys_of(service: Service, dids: Iterable[str]) -> set[str]:
+    """The keys under which calls find these DIDs of a product."""
+    country_code = service.package.country_code if service.package else "1"
+    return {key for did in dids for key in did_keys(did, country_code)}
 
 
 def listed(service: Service) -> tuple[list[str], list[str]]:

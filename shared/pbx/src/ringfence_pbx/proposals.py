@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from ringfence.numbers.written import digits
 from ringfence_pbx.inventory_view import ServerKind, ServerView, folded
-from ringfence_pbx.numbers import digits
 
 
 @dataclass(frozen=True)

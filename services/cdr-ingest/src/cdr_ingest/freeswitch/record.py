@@ -20,7 +20,9 @@ importer's rules, as in its source code of version 5.5:
 
 FreeSWITCH URL-encodes the values of variables but not those of the caller profile. The importer
 decodes both; PHP turns `+` into a space, which is trimmed when the row is saved. So a dialled
-+14165550100 is 14165550100 in `destination_number`, in the row as well as here.
++14165550100 is 14165550100 in `destination_number`, in the row as well as here, so that both are
+one record. That a `+` was dialled is kept in `lost_prefix`: without it, +960 333 1234 (Maldives)
+is ten digits like those of North America.
 """
 
 from collections.abc import Mapping
@@ -74,6 +76,10 @@ class Cdr:
     def profiled(self, name: str) -> str:
         """A value of the caller profile, decoded as FusionPBX does, and trimmed."""
         return unquote_plus(_text(f"caller_profile.{name}", self.profile.get(name, ""))).strip()
+
+    def as_written(self, name: str) -> str:
+        """A value of the caller profile as FreeSWITCH wrote it, which encodes none; trimmed."""
+        return _text(f"caller_profile.{name}", self.profile.get(name, "")).strip()
 
 
 def read_record(cdr: Cdr, *, server_id: str, posted_uuid: str, is_b_leg: bool) -> SourceRecord:
@@ -131,7 +137,7 @@ def _call(
 ) -> CallCompleted:
     started_at = fields.instant("start_epoch", cdr.get("start_epoch"))
     billsec = fields.seconds("billsec", cdr.get("billsec"))
-    destination = _destination(cdr)
+    destination, lost_prefix = _destination(cdr)
     return CallCompleted(
         call_id=call_id(server_id, uuid),
         server_id=server_id,
@@ -154,6 +160,7 @@ def _call(
         hangup_cause=fields.free_text(cdr.get("hangup_cause")),
         leg=leg,
         sip_call_id=fields.free_text(cdr.get("sip_call_id")),
+        lost_prefix=lost_prefix,
     )
 
 
@@ -183,9 +190,15 @@ def _end(cdr: Cdr, started_at: datetime, billsec: int) -> datetime:
     return ended_at
 
 
-def _destination(cdr: Cdr) -> str:
+def _destination(cdr: Cdr) -> tuple[str, Literal["+", ""]]:
+    """The number as in FusionPBX's row, and the `+` with which it was dialled and which it lacks.
+
+    A `+` before a provider's prefix does not make the number behind it complete.
+    """
     number = fields.identifier("destination_number", cdr.profiled("destination_number"))
-    return number.removeprefix(cdr.get("provider_prefix"))
+    without_prefix = number.removeprefix(cdr.get("provider_prefix"))
+    plus_is_lost = cdr.as_written("destination_number").startswith("+") and number[:1] != "+"
+    return without_prefix, "+" if plus_is_lost and without_prefix == number else ""
 
 
 def _dialled(cdr: Cdr) -> str:

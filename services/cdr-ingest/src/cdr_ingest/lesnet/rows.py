@@ -14,12 +14,12 @@ from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from cdr_ingest.sources.fields import identifier
+from ringfence.numbers.written import without_country_code_1
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.call import CallCompleted, Direction
 from ringfence_contracts.events.model import MAX_BILLSEC
 from ringfence_contracts.ids import call_id
 from ringfence_pbx.lesnet.profile import Column, Profile
-from ringfence_pbx.numbers import without_country_code_1
 
 MAX_LINE = 10_000
 _PEER = re.compile(r"[0-9A-F]{13}", re.ASCII)

@@ -58,12 +58,15 @@ class Sides:
 
     @property
     def calling_extension(self) -> str:
-        """The extension that made the call; empty for a call from outside."""
+        """The extension that made the call; empty for a call from outside.
+
+        A caller with three to five digits may be a short code of the carrier: where the record
+        lists extensions and not this one, it called from outside.
+        """
         number = self.caller.number
         known = {extension.lstrip("0") for extension in self.extensions}
-        if number and (number.lstrip("0") in known or looks_like_extension(number)):
-            return number
-        return ""
+        is_inside = number.lstrip("0") in known if known else looks_like_extension(number)
+        return number if number and is_inside else ""
 
     @property
     def taking_extension(self) -> str:

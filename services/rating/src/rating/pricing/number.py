@@ -8,34 +8,38 @@ The steps and their order are defined in domain/billing, section 5. Where it lea
 - `prepend` replaces a stripped `strip_prefix`. Without a `strip_prefix`, it is put in front of
   every number that is not complete (exit code in front, or 1 and ten digits where the country code
   is 1). So `0` and `44` turn 020... into 4420... and do not change 0044...
-- A national trunk prefix (the 0 of 020 7946 0000) differs between countries and is not guessed: set
-  `strip_prefix` and `prepend`. Without them the number is invalid, because no country code starts
-  with 0, and the call waits in the unrated queue.
-- Where the country code is 1, six to ten digits without a country code are never looked up as if
-  they had one: ten digits get it if the package says so, Canada's 310-xxxx is complete, and all
-  others are invalid rather than charged as calls abroad.
-- Letters, digits of other scripts and addresses (`sip:...@...`) make a number invalid: without
+- A national trunk prefix (the 0 of 020 7946 0000) is not guessed: set `strip_prefix` and `prepend`.
+  Without them the number is invalid, because no country code starts with 0, and the call waits in
+  the unrated queue.
+- A complete number must be possible (`ringfence.numbers.facts`). Digits that came without `+` and
+  exit code may have lost them on their way. They are read as a complete number if they are eleven
+  or more, or if they are valid in the country whose code they begin with; ten digits that are also
+  valid at home are at home.
+- Where the country code is 1, six and seven digits are a number without its area code, never one
+  of another country. Canada's 310-xxxx is complete and needs a row of 310 or longer.
+- What follows a full number after `*`, `#`, `,`, `;` or a pause was dialled later: it is cut.
+  Letters, digits of other scripts and addresses (`sip:...@...`) make a number invalid: without
   them it would be another number.
 """
 
 import re
 from typing import Literal, final
 
+from ringfence.numbers.facts import NumberFacts, country_code_of, facts_of, own_regions
+
 NumberKind = Literal["e164", "extension", "feature-code", "invalid"]
 
 MAX_WRITTEN = 64
 """The most characters of a number."""
 
-MIN_E164, MAX_E164 = 6, 15
-"""Digits of a complete number, country code included (ITU-T E.164)."""
+MIN_LOST_PLUS = 8
+"""The fewest digits that can be a number of another country which lost its `+`, under +1."""
 
-ABROAD_IN_NANP = frozenset(
-    "242 246 264 268 284 345 441 473 649 658 664 721 758 767 784 809 829 849 868 869 876".split()  # noqa: SIM905 -- a table reads better than 21 quoted strings
-)
-"""Area codes under country code 1 of countries other than the United States and Canada."""
-
-_NOT_PART_OF_A_NUMBER = re.compile(r"[^\W0-9_]|[@:]")
-_NOT_DIALLED = re.compile(r"[^0-9*#]")
+_DIALLED_LATER = re.compile(r"[,;].*|(?<=\d)\s*[pw][\d*#,;pw\s]*\Z", re.DOTALL | re.IGNORECASE)
+_SEPARATORS = re.compile(r"[\s().\-/\u2010-\u2015]+")
+_DIALLED = re.compile(r"[0-9*#]+")
+_AFTER_NUMBER = re.compile(r"[*#]")
+_TRUNK_ZERO = "(0)"
 
 
 @final
@@ -44,24 +48,45 @@ class DialledNumber:
 
     `digits` is the normalised number (`e164`), the extension, or the feature code with its `*`;
     `dialled` is what the PBX recorded, without punctuation; `why` is why it is invalid.
+    `international`: it belongs to another country than the package. `premium`: no free minutes
+    pay for it. `least_prefix`: how many digits a tariff's prefix of it must have.
     """
 
-    __slots__ = ("dialled", "digits", "international", "kind", "why")
+    __slots__ = (
+        "dialled", "digits", "international", "kind", "least_prefix", "premium", "why",
+    )  # fmt: skip
 
     def __init__(
-        self, kind: NumberKind, digits: str, international: bool, dialled: str, why: str = ""
+        self,
+        kind: NumberKind,
+        digits: str,
+        international: bool,
+        dialled: str,
+        why: str = "",
+        premium: bool = False,
+        least_prefix: int = 1,
     ) -> None:
         self.kind = kind
         self.digits = digits
         self.international = international
         self.dialled = dialled
         self.why = why
+        self.premium = premium
+        self.least_prefix = least_prefix
+
+    @property
+    def is_national(self) -> bool:
+        """Whether it is an ordinary number of the package's country: free minutes may pay."""
+        return self.kind == "e164" and not (self.international or self.premium)
 
 
 class NumberPlan:
     """How one package's PBX writes numbers; `read` parses one into a `DialledNumber`."""
 
-    __slots__ = ("_corrects", "_country", "_exit", "_nanp", "_prepend", "_strip", "_ten_digits")
+    __slots__ = (
+        "_corrects", "_country", "_exit", "_nanp", "_own_regions", "_prepend", "_strip",
+        "_ten_digits",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -78,7 +103,13 @@ class NumberPlan:
         self._prepend = prepend
         self._ten_digits = nanpa_10_digit
         self._nanp = country_code == "1"
+        self._own_regions = own_regions(country_code)
         self._corrects = bool(strip_prefix or prepend)
+
+    @property
+    def country_code(self) -> str:
+        """The country code of the package."""
+        return self._country
 
     def read(self, written: str) -> DialledNumber:
         """Normalise a number as a PBX wrote it; never raises."""
@@ -90,26 +121,43 @@ class NumberPlan:
 
     def _read_punctuated(self, written: str) -> DialledNumber:
         if written[1:].isdigit() and written[0] == "+" and written.isascii():
-            digits = written[1:]
-            return _extension(digits, digits) or self._complete(digits, digits)
+            return self._read_with_plus(written[1:])
         if len(written) > MAX_WRITTEN:
             return _invalid(written, f"longer than {MAX_WRITTEN} characters")
-        if _NOT_PART_OF_A_NUMBER.search(written):
-            return _invalid(written, "it holds letters or an address")
-        bare = written.strip()
-        dialled = _NOT_DIALLED.sub("", bare)
+        bare = _DIALLED_LATER.sub("", written.strip())
+        has_plus = bare.startswith("+")
+        dialled = _SEPARATORS.sub("", self._without_trunk_zero(bare, has_plus).removeprefix("+"))
         if not dialled:
             return _invalid(written, "it holds no digits")
-        if bare[0] == "+":
-            digits = _only_digits(dialled)
-            return _extension(digits, digits) or self._complete(digits, digits)
+        if not _DIALLED.fullmatch(dialled):
+            return _invalid(written, "it holds letters, an address or another sign")
+        if has_plus:
+            digits = _AFTER_NUMBER.split(dialled)[0]
+            return self._read_with_plus(digits) if digits else _invalid(written, "no digits at +")
         corrected = self._correct(dialled) if self._corrects else dialled
         return self._read_dialled(corrected, dialled)
+
+    def _read_with_plus(self, digits: str) -> DialledNumber:
+        return _extension(digits) or self._complete(digits, digits)
+
+    def _without_trunk_zero(self, bare: str, has_plus: bool) -> str:
+        """The number without the `(0)` after its country code, unless the country dials the 0."""
+        before, found, after = bare.partition(_TRUNK_ZERO)
+        if not found:
+            return bare
+        code = _SEPARATORS.sub("", before.removeprefix("+"))
+        if not has_plus:
+            code = code.removeprefix(self._exit)
+        rest = _AFTER_NUMBER.split(_SEPARATORS.sub("", after))[0]
+        if not code.isdigit() or country_code_of(code) != code or not rest.isdigit():
+            return bare
+        keeps_zero = facts_of(f"{code}0{rest}").valid and not facts_of(code + rest).valid
+        return bare if keeps_zero else before + after
 
     def _read_dialled(self, corrected: str, dialled: str) -> DialledNumber:
         if corrected[0] in "*#":
             return DialledNumber("feature-code", corrected, False, dialled)
-        return self._read_digits(_only_digits(corrected), dialled)
+        return self._read_digits(_AFTER_NUMBER.split(corrected)[0], dialled)
 
     def _read_digits(self, digits: str, dialled: str) -> DialledNumber:
         length = len(digits)
@@ -119,10 +167,43 @@ class NumberPlan:
             return self._complete(digits[len(self._exit) :], dialled)
         if digits[0] == "0":
             return _invalid(dialled, "no country code starts with 0: set strip_prefix and prepend")
-        if length == 10 and self._ten_digits:
-            return self._complete(self._country + digits, dialled)
-        if self._nanp and 6 <= length <= 10 and not _is_310(digits):
-            return _invalid(dialled, f"{length} digits without a country code")
+        if length == 10 and (self._nanp or self._ten_digits):
+            return self._ten(digits, dialled)
+        if self._nanp:
+            return self._without_country_code(digits, dialled)
+        return self._abroad_or_own(digits, dialled)
+
+    def _ten(self, digits: str, dialled: str) -> DialledNumber:
+        """Ten digits: at home if they are valid there, else abroad if they are valid there."""
+        at_home = facts_of(self._country + digits)
+        if at_home.valid:
+            if self._ten_digits:
+                return self._made(self._country + digits, dialled, at_home)
+            return _invalid(dialled, "10 digits without a country code: set nanpa_10_digit")
+        abroad = facts_of(digits)
+        if abroad.valid:
+            return self._made(digits, dialled, abroad)
+        other = f"+{digits} of none" if abroad.country_code else "no country code begins so"
+        return _invalid(dialled, f"+{self._country}{digits} is of no area in use, and {other}")
+
+    def _without_country_code(self, digits: str, dialled: str) -> DialledNumber:
+        """Digits under +1 that are not ten, without `+` and exit code."""
+        length = len(digits)
+        if length == 7 and digits.startswith("310"):
+            return DialledNumber("e164", digits, False, dialled, least_prefix=3)
+        if length > 10:
+            return self._complete(digits, dialled)
+        abroad = facts_of(digits)
+        if length >= MIN_LOST_PLUS and abroad.valid:
+            return self._made(digits, dialled, abroad)
+        return _invalid(dialled, f"{length} digits without a country code")
+
+    def _abroad_or_own(self, digits: str, dialled: str) -> DialledNumber:
+        """Digits without `+` and exit code where the country code is not 1."""
+        if not digits.startswith(self._country) and facts_of(self._country + digits).valid:
+            detail = f"+{digits} or +{self._country}{digits}: set prepend, or dial the exit code"
+            if facts_of(digits).possible:
+                return _invalid(dialled, detail)
         return self._complete(digits, dialled)
 
     def _correct(self, dialled: str) -> str:
@@ -151,28 +232,43 @@ class NumberPlan:
         )
 
     def _complete(self, digits: str, dialled: str) -> DialledNumber:
-        if not MIN_E164 <= len(digits) <= MAX_E164:
-            return _invalid(dialled, f"{len(digits)} digits, not {MIN_E164} to {MAX_E164}")
-        if digits[0] == "0":
-            return _invalid(dialled, "no country code starts with 0")
-        abroad = not digits.startswith(self._country) or (
-            self._nanp and digits[1:4] in ABROAD_IN_NANP
+        facts = facts_of(digits)
+        if facts.possible:
+            return self._made(digits, dialled, facts)
+        return _invalid(dialled, _why_impossible(digits, facts))
+
+    def _made(self, digits: str, dialled: str, facts: NumberFacts) -> DialledNumber:
+        own = facts.country_code == self._country and (
+            facts.region in self._own_regions or not (self._nanp or facts.region)
         )
-        return DialledNumber("e164", digits, abroad, dialled)
+        return DialledNumber("e164", digits, not own, dialled, premium=facts.premium)
 
 
-def _extension(digits: str, dialled: str) -> DialledNumber | None:
-    return DialledNumber("extension", digits, False, dialled) if 3 <= len(digits) <= 5 else None
+def number_of_charge(
+    digits: str, international: bool, premium: bool, is_short: bool
+) -> DialledNumber:
+    """The number of a charge, from its explanation: it is not read again by newer data."""
+    if is_short:
+        return DialledNumber("extension", digits, international, digits)
+    needs_310 = len(digits) == 7 and digits.startswith("310") and not international
+    return DialledNumber("e164", digits, international, digits, "", premium, 3 if needs_310 else 1)
 
 
-def _only_digits(dialled: str) -> str:
-    if dialled.isdigit():
-        return dialled
-    return dialled.replace("*", "").replace("#", "")
+def _extension(digits: str) -> DialledNumber | None:
+    return DialledNumber("extension", digits, False, digits) if 3 <= len(digits) <= 5 else None
 
 
-def _is_310(digits: str) -> bool:
-    return len(digits) == 7 and digits.startswith("310")
+def _why_impossible(digits: str, facts: NumberFacts) -> str:
+    if not digits:
+        return "it holds no digits"
+    if digits[0] == "0":
+        return "no country code starts with 0"
+    if not facts.country_code:
+        return f"no country code begins +{digits[:3]}"
+    if facts.country_code == "1" and len(digits) == 11:
+        return "under +1, area codes begin with 2 to 9"
+    expected = "11" if facts.country_code == "1" else "not as many"
+    return f"{len(digits)} digits, but +{facts.country_code} has {expected}"
 
 
 def _invalid(written: str, why: str) -> DialledNumber:

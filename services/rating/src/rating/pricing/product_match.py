@@ -22,20 +22,31 @@ A leg that left by a carrier on behalf of another call belongs to the extension 
 to the DID that was called.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rating.pricing.package_terms import PackageTerms, package_terms
+from ringfence.numbers.dids import did_keys
+from ringfence.numbers.written import did_key
 from ringfence_contracts.errors import shown
 from ringfence_contracts.events.account import AccountChanged, Service
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.extension_ranges import numbers_of
 
+_Claim = tuple[str, str]
+"""A claim within a tenant: `extension`, `did`, `name`, `range` (an extension of one), `search` or
+`rest`, and its text."""
+
+_REST = ("rest", "")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Match:
-    """The product that a call belongs to, with its terms."""
+    """The product that a call belongs to, with its terms.
+
+    `tenant_claims` are those of all products of its tenant, by claim.
+    """
 
     account_id: str
     currency: str
@@ -43,6 +54,15 @@ class Match:
     service_id: str
     service: Service
     terms: PackageTerms
+    tenant_claims: Mapping[_Claim, object] = field(default_factory=dict, repr=False)
+
+    def tenant_has_did(self, *numbers: str) -> bool:
+        """Whether one of a number's forms is a DID of a product of this tenant."""
+        return any(("did", did_key(number)) in self.tenant_claims for number in numbers)
+
+    def tenant_has_extension(self, number: str) -> bool:
+        """Whether a product of this tenant lists a number as an extension."""
+        return any((kind, number) in self.tenant_claims for kind in ("extension", "range"))
 
 
 class Ambiguous(NamedTuple):
@@ -65,12 +85,6 @@ class NoMatch(NamedTuple):
 
 
 MatchResult = Match | Ambiguous | NoMatch
-
-_Claim = tuple[str, str]
-"""A claim within a tenant: `extension`, `did`, `name`, `range` (an extension of one), `search` or
-`rest`, and its text."""
-
-_REST = ("rest", "")
 
 
 class _Tenant:
@@ -119,6 +133,7 @@ class ProductIndex:
         held = self._held.setdefault(account.account_id, set())
         for service in account.services:
             terms = package_terms(service.package, service.flat_rate)
+            claims = tuple(dict.fromkeys(_claims(service, terms.numbers.country_code)))
             match = Match(
                 account_id=account.account_id,
                 currency=account.currency,
@@ -126,8 +141,9 @@ class ProductIndex:
                 service_id=service.service_id,
                 service=service,
                 terms=terms,
+                tenant_claims=self._tenants.setdefault(_tenant_key(service), _Tenant()).claims,
             )
-            for tenant_key, claim in dict.fromkeys(_claims(service)):
+            for tenant_key, claim in claims:
                 self._tenants.setdefault(tenant_key, _Tenant()).add(claim, match)
                 held.add((tenant_key, claim))
 
@@ -161,22 +177,18 @@ class ProductIndex:
                 del self._tenants[tenant_key]
 
 
-def did_key(number: str) -> str:
-    """A DID in the form in which it is compared: digits, without the 1 of North America."""
-    digits = number
-    if not (number.isdigit() and number.isascii()):
-        digits = "".join(char for char in number if "0" <= char <= "9")
-    return digits[1:] if len(digits) == 11 and digits[0] == "1" else digits
+def _tenant_key(service: Service) -> tuple[str, str]:
+    return service.server_id, service.tenant.strip().casefold()
 
 
-def _claims(service: Service) -> Iterator[tuple[tuple[str, str], _Claim]]:
-    """A product's claims by the rules of its kind."""
-    tenant_key = (service.server_id, service.tenant.strip().casefold())
+def _claims(service: Service, country_code: str) -> Iterator[tuple[tuple[str, str], _Claim]]:
+    """A product's claims by the rules of its kind; `country_code` is where its PBX is."""
+    tenant_key = _tenant_key(service)
     if service.kind == "lesnet":
         yield from _lesnet_claims(service, tenant_key)
         return
-    listed = _vodia_listed(service) if service.kind == "vodia" else _fusionpbx_listed(service)
-    named = [claim for claim in listed if claim[1]]
+    list_claims = _vodia_listed if service.kind == "vodia" else _fusionpbx_listed
+    named = [claim for claim in list_claims(service, country_code) if claim[1]]
     yield from ((tenant_key, claim) for claim in named)
     for text in service.extension_ranges:
         yield from ((tenant_key, ("range", number)) for number in numbers_of(text))
@@ -186,16 +198,19 @@ def _claims(service: Service) -> Iterator[tuple[tuple[str, str], _Claim]]:
         yield tenant_key, _REST
 
 
-def _fusionpbx_listed(service: Service) -> Iterator[_Claim]:
-    yield from (("did", did_key(did)) for did in service.dids)
+def _fusionpbx_listed(service: Service, country_code: str) -> Iterator[_Claim]:
+    for did in service.dids:
+        yield from (("did", key) for key in did_keys(did, country_code))
     yield from (("extension", extension.strip()) for extension in service.extensions)
 
 
-def _vodia_listed(service: Service) -> Iterator[_Claim]:
+def _vodia_listed(service: Service, country_code: str) -> Iterator[_Claim]:
     """Vodia's lists hold DIDs and extensions alike; three to five digits are an extension."""
     for item in (*service.dids, *service.extensions):
-        is_extension = 3 <= len(item.strip()) <= 5
-        yield ("extension", item.strip()) if is_extension else ("did", did_key(item))
+        if 3 <= len(item.strip()) <= 5:
+            yield "extension", item.strip()
+        else:
+            yield from (("did", key) for key in did_keys(item, country_code))
     yield "name", service.display_name.strip().casefold()
     yield from (("search", text.strip().casefold()) for text in service.inbound_search)
 

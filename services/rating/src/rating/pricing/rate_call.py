@@ -8,17 +8,19 @@ The order is that of domain/billing, sections 4 to 6: number, filters, then dire
 3. It was not answered: not billed.
 4. A filter excludes it: not billed.
 5. It is local, by its direction or, unless it is inbound, by its number (feature code, extension):
-   not billed.
+   not billed. A local call to a number outside the tenant is unrated: the PBX is wrong about one of
+   the two.
 6. It has no direction: unrated.
 7. It is inbound: rated by the package's inbound rate, for any number.
 8. It is outbound: rated by the longest prefix of the tariff in force when the call was answered, or
    by the product's flat rate.
 
-Where the rules leave a choice: an outbound number of three to five digits that a tariff row names
-exactly, at rate 0 (911), is rated at 0 and shown, not taken for an extension. A dialled code with
-seven digits or more behind it is a call (`*67` and a number); an outbound one waits in the unrated
-queue until `strip_prefix` is set, because it would be free otherwise. A call with talk time and no
-recorded time of answer was answered when it started.
+Where the rules leave a choice: an outbound short code (911, 411; 116123 under +44) that a tariff
+row names exactly is rated by this row, at 0 or not, unless a product of its tenant lists it as an extension. Of
+other short numbers only a row at 0 is used, and costs nothing: a row 1204 is Manitoba, and 1204 an
+extension. A dialled code with seven digits or more behind it is a call (`*67` and a number); one
+that is not inbound waits in the unrated queue until `strip_prefix` is set, because it would be free
+otherwise. A call with talk time and no recorded time of answer was answered when it started.
 
 `price_call` does all that needs no running total; `PricedCall.charge` does the rest. The calls of
 one account go through `charge` in order, because they share its free seconds.
@@ -36,6 +38,7 @@ from rating.pricing.package_terms import Misconfigured, PackageTerms
 from rating.pricing.price import PriceTerms
 from rating.pricing.product_match import Match
 from rating.pricing.tariff import BLOCKED, TARIFF_RATE, PrefixMatch, TariffVersion, TariffVersions
+from ringfence.numbers.facts import DATA_VERSION, is_short_code
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.events.model import Explanation
 
@@ -64,6 +67,9 @@ RateFrom = Literal["tariff", "custom-outbound", "custom-inbound", "flat"]
 
 LONGEST_CODE = 7
 """Characters of the longest dialled code: the `*` and six digits."""
+
+LONGEST_INSIDE = 7
+"""Digits of the longest number that a PBX may use within a tenant, as a ring group's, say."""
 
 
 _DETAILS = {"before-bill-from": "bill_from", "part-of-call": "why"}
@@ -172,10 +178,15 @@ class Rated:
             f'{{"number":{as_text(number.digits)}'
             f',"dialled":{as_text(number.dialled)}'
             f',"international":{"true" if number.international else "false"}'
+            f"{_PREMIUM if number.premium else ''}{_NUMBER_DATA}"
             f",{_row_members(priced.found)},{_version_members(priced.version)}"
             f',"rate_from":"{priced.rate_from}",{priced.terms.json_members}'
             f',"billed_s":{self.billed_s},"free_s":{self.free_s}}}'
         )
+
+
+_NUMBER_DATA = f',"number_data":"{DATA_VERSION}"'
+_PREMIUM = ',"premium":true'
 
 
 def _row_members(found: PrefixMatch | None) -> str:
@@ -218,7 +229,7 @@ def price_call(
 ) -> PricedCall | NotBilled | Unrated:
     """Price a call as far as this does not depend on the account's calls before it."""
     terms = match.terms
-    number = terms.numbers.read(billed_number(call))
+    number = terms.numbers.read(written_number(call))
     bill_from = match.service.bill_from
     if bill_from is not None and call.ended_at < bill_from:
         return NotBilled("before-bill-from", False, number.digits, bill_from.isoformat())
@@ -229,6 +240,8 @@ def price_call(
     excluded = _excluded(call, number, terms.filters)
     if excluded is not None:
         return excluded
+    if call.direction == "local":
+        return _stayed_inside(call, number, match)
     if call.direction == "outbound":
         if terms.flat is not None:
             return _outbound_flat(call, number, terms.flat)
@@ -247,6 +260,12 @@ def billed_number(call: CallCompleted) -> str:
     return call.destination_number
 
 
+def written_number(call: CallCompleted) -> str:
+    """As `billed_number`, with the `+` that its reader knows of and its PBX's own record loses."""
+    number = billed_number(call)
+    return number if call.direction == "inbound" else call.lost_prefix + number
+
+
 def _excluded(call: CallCompleted, number: DialledNumber, filters: CallFilter) -> NotBilled | None:
     hit = filters.check(number, call.direction)
     if hit is not None and hit.effect == "hide":
@@ -255,9 +274,25 @@ def _excluded(call: CallCompleted, number: DialledNumber, filters: CallFilter) -
         return NotBilled("unanswered", False, number.digits)
     if hit is not None:
         return NotBilled("filter-not-billed", False, number.digits, hit.pattern)
-    if call.direction == "local":
-        return NotBilled("local", False, number.digits)
     return None
+
+
+def _stayed_inside(call: CallCompleted, number: DialledNumber, match: Match) -> NotBilled | Unrated:
+    """A call that the PBX calls local: free within its tenant, else the PBX is wrong."""
+    if number.kind == "feature-code" and len(number.digits) > LONGEST_CODE:
+        return Unrated("invalid-number", _CODE_AND_NUMBER)
+    outside = number.kind == "e164" or (number.kind == "invalid" and _is_long(number.digits))
+    if outside and not match.tenant_has_did(call.destination_number, number.digits):
+        detail = (
+            f"the PBX calls it local, but {number.digits} is no number of the tenant's products"
+        )
+        return Unrated("unknown-direction", detail)
+    return NotBilled("local", False, number.digits)
+
+
+def _is_long(written: str) -> bool:
+    """Whether a number without a reading is too long for one within a tenant."""
+    return sum("0" <= char <= "9" for char in written) > LONGEST_INSIDE
 
 
 def _local(number: DialledNumber) -> NotBilled | None:
@@ -293,7 +328,7 @@ def _outbound_flat(
         return refusal
     if isinstance(flat, Misconfigured):
         return Unrated("no-tariff-in-force", flat.detail)
-    return PricedCall(number, call.billsec, flat, None, None, not number.international, "flat")
+    return PricedCall(number, call.billsec, flat, None, None, number.is_national, "flat")
 
 
 def _outbound(
@@ -302,7 +337,9 @@ def _outbound(
     version = _version_in_force(call, match.terms, versions)
     found = None
     if number.kind != "e164":
-        found = short_code_at_zero(number, version)
+        country_code = match.terms.numbers.country_code
+        if not match.tenant_has_extension(number.digits):
+            found = row_of_short_code(number, version, country_code)
         refusal = None if found else _not_a_destination(number)
         if refusal is not None:
             return refusal
@@ -322,7 +359,7 @@ def price_by(
 ) -> PricedCall | Unrated:
     """The price of an outbound number by a tariff version: its longest prefix, unless `found`."""
     found = found or version.deck.longest_prefix(number.digits)
-    if found is None:
+    if found is None or len(found.prefix) < number.least_prefix:
         detail = f"tariff {version.tariff_id} version {version.version_id} has no prefix of "
         return Unrated("no-matching-prefix", detail + number.digits)
     if found.rate.status == BLOCKED:
@@ -330,7 +367,7 @@ def price_by(
     terms = package.outbound(found.rate)
     if isinstance(terms, Misconfigured):
         return Unrated("no-tariff-in-force", f"prefix {found.prefix}: {terms.detail}")
-    takes_free = terms.takes_free_seconds and not number.international
+    takes_free = terms.takes_free_seconds and number.is_national
     rate_from: RateFrom = "tariff" if found.rate.status == TARIFF_RATE else "custom-outbound"
     return PricedCall(number, billsec, terms, found, version, takes_free, rate_from)
 
@@ -347,24 +384,35 @@ def _blocked(found: PrefixMatch, version: TariffVersion) -> Unrated:
     return Unrated("no-matching-prefix", detail)
 
 
+_CODE_AND_NUMBER = "a dialled code with a number behind it: set strip_prefix to the code"
+
+
 def _not_a_destination(number: DialledNumber) -> NotBilled | Unrated | None:
     """Why an outbound number is not looked up in a tariff; None if it is."""
     if number.kind == "invalid":
         return Unrated("invalid-number", number.why)
     if number.kind == "feature-code" and len(number.digits) > LONGEST_CODE:
-        detail = "a dialled code with a number behind it: set strip_prefix to the code"
-        return Unrated("invalid-number", detail)
+        return Unrated("invalid-number", _CODE_AND_NUMBER)
     return _local(number)
 
 
-def short_code_at_zero(number: DialledNumber, version: TariffVersion | None) -> PrefixMatch | None:
-    """The row at rate 0, or blocked, whose prefix is exactly this short number, such as 911."""
-    if number.kind != "extension" or version is None:
+def row_of_short_code(
+    number: DialledNumber, version: TariffVersion | None, country_code: str
+) -> PrefixMatch | None:
+    """The row of a rate of its own, or blocked, whose prefix is exactly this short number.
+
+    A row that is blocked, or has a rate other than 0, does so for the country's short codes only.
+    """
+    digits = number.digits
+    if version is None or number.kind == "feature-code":
         return None
-    found = version.deck.exactly(number.digits)
-    if found is None or found.rate.status == BLOCKED:
+    found = version.deck.exactly(digits)
+    if found is None or found.rate.status not in (TARIFF_RATE, BLOCKED):
+        return None
+    at_zero = found.rate.is_zero and found.rate.status == TARIFF_RATE
+    if at_zero and number.kind == "extension":
         return found
-    return found if found.rate.is_zero and found.rate.status == TARIFF_RATE else None
+    return found if digits.isdigit() and is_short_code(digits, country_code) else None
 
 
 def _version_in_force(

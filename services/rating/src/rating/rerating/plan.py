@@ -23,17 +23,22 @@ from rating.ledger import Posting
 from rating.posting.records import FreeKey
 from rating.pricing.billing_period import parse_instant, period_of
 from rating.pricing.call_time import plausible_answer
-from rating.pricing.number import DialledNumber
+from rating.pricing.number import number_of_charge
 from rating.pricing.package_terms import package_terms
 from rating.pricing.price import CallFees
-from rating.pricing.rate_call import PricedCall, Rated, Unrated, price_by, short_code_at_zero
+from rating.pricing.rate_call import (
+    LONGEST_INSIDE,
+    PricedCall,
+    Rated,
+    Unrated,
+    price_by,
+    row_of_short_code,
+)
 from rating.pricing.tariff import TariffVersion
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import AccountChanged, Package
 from ringfence_contracts.ids import derive
 from ringfence_contracts.money import parse_decimal
-
-_LONGEST_SHORT_CODE = 5
 
 
 class RerateOrder(NamedTuple):
@@ -207,13 +212,14 @@ def _price_again(
         return Unrated("currency-mismatch", detail)
     terms = package_terms(_as_charged(present, version.tariff_id, *_charged_terms(explanation)))
     digits = str(explanation["number"])
-    is_short = len(digits) <= _LONGEST_SHORT_CODE
-    number = DialledNumber(
-        "extension" if is_short else "e164", digits, explanation["international"], digits
+    is_short = len(digits) <= (LONGEST_INSIDE if explanation.get("prefix") == digits else 5)
+    number = number_of_charge(
+        digits, explanation["international"], bool(explanation.get("premium")), is_short
     )
-    found = short_code_at_zero(number, version) if is_short else None
+    code = terms.numbers.country_code
+    found = row_of_short_code(number, version, code) if is_short else None
     if is_short and found is None:
-        return Unrated("no-matching-prefix", f"no row at 0 names {digits}")
+        return Unrated("no-matching-prefix", f"no row names exactly {digits}")
     return price_by(number, details["billsec"], terms, version, found)
 
 

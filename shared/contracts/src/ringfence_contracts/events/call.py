@@ -25,6 +25,8 @@ class CallCompleted(EventData):
 
     `call_id` is derived from `server_id` and `source_call_id` alone, so that a call that is both
     pulled and pushed is one call. Numbers are as the PBX wrote them; nothing is normalised yet.
+    `lost_prefix` is the `+` with which `destination_number` was dialled and which it lacks, because
+    another record of the same call lacks it.
 
     A leg that left by a carrier on behalf of another call is a call of its own, with `leg` b and
     the `originating_call_id` that it names. Its `leg_decision` is one of:
@@ -63,6 +65,7 @@ class CallCompleted(EventData):
     leg_decision: Literal["", "charged", "waits-for-leg", "leg-without-call", "part-of-call"] = ""
     leg_detail: Text = ""
     paid_s: Seconds = 0
+    lost_prefix: Literal["+", ""] = ""
 
 
 class CallUnconfirmed(EventData):

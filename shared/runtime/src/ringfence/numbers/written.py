@@ -1,9 +1,11 @@
-"""The form in which DIDs are compared: pure."""
+"""The digits of a number as it was written, and the form in which DIDs are looked up. Pure."""
 
 
 def did_key(number: str) -> str:
-    """A DID in the form in which DIDs are compared: its digits, without the country code 1."""
-    return without_country_code_1(digits(number))
+    """A DID as its digits, without the country code 1: how the number of a call is looked up."""
+    if not (number.isdigit() and number.isascii()):
+        number = digits(number)
+    return without_country_code_1(number)
 
 
 def digits(text: str) -> str:
