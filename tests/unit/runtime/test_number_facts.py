@@ -37,6 +37,7 @@ def examples() -> Iterator[str]:
                 ).removeprefix("+")
     for code in sorted(phonenumbers.COUNTRY_CODES_FOR_NON_GEO_REGIONS):
         number = phonenumbers.example_number_for_non_geo_entity(code)
+        assert number is not None
         yield phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)[1:]
 
 

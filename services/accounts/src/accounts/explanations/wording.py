@@ -23,7 +23,8 @@ class LabelledText(NamedTuple):
 REMEDIES: Mapping[str, str] = {
     "unknown-product": "give a product this tenant, extension or DID (ringfence product set)",
     "ambiguous-product": "take the number from all products but one (ringfence product set)",
-    "unknown-direction": "the PBX recorded no direction: set one there, and have it sent again",
+    "unknown-direction": "the PBX recorded no direction, or a wrong one: set it there, and have the"
+    " call sent again; of a call to a DID of this tenant, give a product the DID",
     "no-tariff-in-force": "publish a tariff version in force then, or set the rate it lacks",
     "no-matching-prefix": "publish a tariff version with a prefix of this number",
     "currency-mismatch": "give the product a tariff in the account's currency",
@@ -133,7 +134,8 @@ def _facts(details: Mapping[str, Any], explanation: Mapping[str, Any]) -> Iterat
     dialled = explanation.get("dialled", details["number"])
     as_dialled = f", dialled as {dialled}" if dialled != details["number"] else ""
     abroad = ", abroad" if explanation.get("international") else ""
-    yield LabelledText("number", f"{details['number']}{as_dialled}{abroad}")
+    premium = ", premium: no free minutes" if explanation.get("premium") else ""
+    yield LabelledText("number", f"{details['number']}{as_dialled}{abroad}{premium}")
 
 
 def _priced_by(explanation: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ The order is that of domain/billing, sections 4 to 6: number, filters, then dire
    by the product's flat rate.
 
 Where the rules leave a choice: an outbound short code (911, 411; 116123 under +44) that a tariff
-row names exactly is rated by this row, at 0 or not, unless a product of its tenant lists it as an extension. Of
+row names exactly is rated by this row, unless a product of its tenant lists it as an extension. Of
 other short numbers only a row at 0 is used, and costs nothing: a row 1204 is Manitoba, and 1204 an
 extension. A dialled code with seven digits or more behind it is a call (`*67` and a number); one
 that is not inbound waits in the unrated queue until `strip_prefix` is set, because it would be free

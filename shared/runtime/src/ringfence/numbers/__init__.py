@@ -1,1 +1,1 @@
-"""The world's number plans: which numbers are possible, whose they are, how DIDs are compared."""
+"""The number plans of all countries: which numbers are possible, whose they are, how DIDs are compared."""

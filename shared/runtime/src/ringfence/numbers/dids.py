@@ -4,7 +4,7 @@ from ringfence.numbers.facts import MAX_E164, facts_of, trunk_prefix
 from ringfence.numbers.written import did_key, digits
 
 _EXIT_CODES = ("00", "011")
-"""What people write before a complete number instead of its `+`: most of the world, and +1."""
+"""What people write before a complete number instead of its `+`: most countries, and +1."""
 
 
 def did_keys(did: str, country_code: str = "1") -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What the world's number plans say of a complete number, by the data of `phonenumbers`. Pure.
+"""What all countries' number plans say of a complete number, by the data of `phonenumbers`. Pure.
 
 The library's functions need some hundred microseconds for a number under +1, because 25 countries
 share that code. So its data are made into one pattern for each country code, which says the same in
