@@ -199,7 +199,7 @@ async def enter(day: Day) -> None:
 async def spend(day: Day) -> None:
     """Use up Ada's credit; call a country without a rate."""
     await day.all("calls 1001", "unrated list", "unrated replay", "mails", "inbox list")
-    await day.call(BEN, "01199955501000", 1)
+    await day.call(BEN, "01197455501000", 1)
     await day.true("select count(*) = 1 from rating.unrated")
     await day.call(ADA, "01188165501000", 3)
     await day.balance(ADA, 14_600_000, "low")

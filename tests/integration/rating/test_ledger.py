@@ -110,7 +110,7 @@ async def test_an_invalid_record_is_rejected_by_field_and_affects_no_other(
     [
         ({"extension": "2999"}, "unknown-product"),
         ({"tenant": "nobody.example"}, "unknown-product"),
-        ({"destination_number": "01199912345678"}, "no-matching-prefix"),
+        ({"destination_number": "01197412345678"}, "no-matching-prefix"),
         ({"started_at": NOON - timedelta(days=30)}, "no-tariff-in-force"),
         ({"direction": "", "destination_number": "14165550100"}, "unknown-direction"),
         ({"destination_number": "sip:nobody"}, "invalid-number"),

@@ -8,6 +8,7 @@ import pytest
 from phonenumbers import PhoneNumberType
 
 from ringfence.numbers.facts import (
+    NETWORK_LENGTHS,
     UNKNOWN,
     FactsCache,
     NumberFacts,
@@ -62,6 +63,8 @@ def by_library(digits: str) -> NumberFacts:
     )
     reason = phonenumbers.is_possible_number_with_reason(number)
     possible = reason == phonenumbers.ValidationResult.IS_POSSIBLE
+    if int(code) in phonenumbers.COUNTRY_CODES_FOR_NON_GEO_REGIONS:
+        possible = len(subscriber) in NETWORK_LENGTHS
     if code == "1" and possible:
         possible = subscriber[0] >= "2"
     if not possible:

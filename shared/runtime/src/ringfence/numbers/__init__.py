@@ -1,1 +1,1 @@
-"""The number plans of all countries: which numbers are possible, whose they are, how DIDs are compared."""
+"""All number plans: which numbers are possible, whose they are, how DIDs are compared."""

@@ -25,6 +25,13 @@ MAX_E164: Final = 15
 MAX_KEPT: Final = 50_000
 """The most answers that are kept at a time, some 200 bytes each; twice as many while they age."""
 
+NETWORK_LENGTHS: Final = frozenset(range(4, 13))
+"""Digits after the code of a network instead of a country (881 satellites, 882, 883, 800, 979).
+
+What its networks have assigned is not published in full, and such calls are dear: better priced by
+a tariff's row than left waiting for the next data.
+"""
+
 _KINDS: Final = (
     ("premium_rate", True),
     ("toll_free", False),
@@ -50,10 +57,11 @@ class NumberFacts:
     """What is known of a complete number.
 
     `country_code` is empty if no country has one that begins so. `possible`: the country has
-    numbers of this length, and under +1 the area code begins with 2 to 9. `valid`: the country has
-    assigned such numbers. `region` is the country in ISO 3166 (`CA`, `PR`), empty for
-    a number that is assigned to none. `premium`: premium rate, shared cost or personal numbers
-    (+1 900, exchange 976, +44 9 and +44 70), which no bundle of national minutes covers.
+    numbers of this length (a network, any), and under +1 the area code begins with 2 to 9.
+    `valid`: the country has assigned such numbers. `region` is the country in ISO 3166 (`CA`,
+    `PR`), empty for a number that is assigned to none. `premium`: premium rate, shared cost or
+    personal numbers (+1 900, exchange 976, +44 9 and +44 70), which no bundle of national minutes
+    covers.
     """
 
     __slots__ = ("country_code", "possible", "premium", "region", "valid")
@@ -134,7 +142,9 @@ class _Country:
         only = regions[0] if len(regions) == 1 else ""
         known = [NumberFacts(code, True, False, only, False)]  # where no alternative matches
         found = [_metadata(code, region) for region in regions]
-        self._lengths = frozenset(found[0].general_desc.possible_length)
+        is_network = regions[0] == phonenumbers.REGION_CODE_FOR_NON_GEO_ENTITY
+        published = found[0].general_desc.possible_length
+        self._lengths = NETWORK_LENGTHS if is_network else frozenset(published)
         alternatives = [
             _alternatives(code, metadata, region, known)
             for metadata, region in zip(found, regions, strict=True)
