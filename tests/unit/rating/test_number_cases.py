@@ -45,7 +45,10 @@ VODIA: dict[str, object] = {"kind": "vodia", "extensions": ("300", "301")}
 
 
 def client(
-    name: str, did: str, package: dict[str, object] | None = None, **service: object
+    name: str,
+    did: str,
+    package: dict[str, object] | None = None,
+    service: dict[str, object] | None = None,
 ) -> AccountChanged:
     return records.account(
         name,
@@ -61,7 +64,7 @@ CLIENTS = (
     client("canada", "5195550991"),
     client("bundle", "5195550992", {"free_minutes": 100}),
     client("britain", "+44 20 7946 0993", BRITISH),
-    client("vodia", "5195550994", **VODIA),
+    client("vodia", "5195550994", service=VODIA),
 )
 
 

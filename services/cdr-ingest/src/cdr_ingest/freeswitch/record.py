@@ -125,7 +125,7 @@ def _left_by_carrier(cdr: Cdr, *, is_b_leg: bool) -> bool:
         return False  # the leg behind it leaves, and has a record of its own
     if is_b_leg and (cdr.get("sip_gateway_name") or channel.startswith("sofia/external/")):
         return True
-    if not is_carrier_number(_destination(cdr)):
+    if not is_carrier_number(_destination(cdr)[0]):
         return False
     if cdr.get("cc_side") == "agent":
         return not cdr.get("extension_uuid")
