@@ -14,6 +14,7 @@ Amounts = Mapping[str, str | None]
 """Connection fee, minimum and maximum cost by name; missing or None: not set."""
 
 NOTHING_SET: Amounts = {}
+TOLL_FREE = ("1800", "1833", "1844", "1855", "1866", "1877", "1888")
 
 
 class ReferenceRow(NamedTuple):
@@ -34,6 +35,8 @@ class ReferencePackage(NamedTuple):
     custom_outbound: tuple[str, int, int] | None
     custom_inbound: tuple[str, int, int] | None
     amounts: Amounts
+    of_dids: Mapping[str, tuple[str, int, int]]
+    payphone_surcharge: str
 
 
 class ReferencePrice(NamedTuple):
@@ -76,12 +79,23 @@ def outbound(
     return _price(billed_s, free_s, Fraction(rate) * markup / 100, amounts)
 
 
-def inbound(package: ReferencePackage, billsec: int) -> ReferencePrice | None:
+def inbound(
+    package: ReferencePackage, did: str, billsec: int, ani_ii: str
+) -> ReferencePrice | None:
     """The price of an answered inbound call; None if nothing prices it."""
-    if package.custom_inbound is None:
+    is_toll_free = did[:4] in TOLL_FREE
+    groups = [group for group in package.of_dids if did.startswith(group)]
+    longest = max(groups, key=len, default="")
+    if is_toll_free and len(longest) < 4 and "toll-free" in package.of_dids:
+        longest = "toll-free"
+    priced = package.of_dids.get(longest, package.custom_inbound)
+    if priced is None:
         return None
-    rate, initial_s, increment_s = package.custom_inbound
+    rate, initial_s, increment_s = priced
     amounts = {n: Fraction(text) for n, text in package.amounts.items() if text is not None}
+    if is_toll_free and ani_ii in ("27", "29", "70"):
+        surcharge = Fraction(package.payphone_surcharge)
+        amounts["connection_fee"] = amounts.get("connection_fee", Fraction(0)) + surcharge
     return _price(billed(billsec, initial_s, increment_s), 0, Fraction(rate), amounts)
 
 

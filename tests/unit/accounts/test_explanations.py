@@ -102,6 +102,11 @@ def test_a_number_without_end_is_shown_with_a_mark() -> None:
             "= 0.011, lowered to the maximum cost of a call, 0.02, so 0.05 CAD",
         ),
         (
+            {"payphone_surcharge": "0.6", "ani_ii": "27"},
+            "for the payphone 0.6 (by the package), as ANI II digits 27 mean a payphone",
+            " + 0.6 for the payphone = 0.611, so 0.05 CAD",
+        ),
+        (
             {"connection_fee": "0.02", "minimum_cost": "0.01", "maximum_cost": "1"},
             "for the connection 0.02 (by the package), at least 0.01 (by the package),"
             " at most 1 (by the package)",
@@ -122,6 +127,7 @@ def test_the_amounts_for_a_call_are_explained(
     [
         ("custom-outbound", "the package's custom outbound rate, as prefix 1 (Canada)"),
         ("custom-inbound", "the package's custom inbound rate"),
+        ("inbound-did", "the package's inbound rate of 1 (Canada)"),
         ("flat", "the product's flat rate"),
     ],
 )

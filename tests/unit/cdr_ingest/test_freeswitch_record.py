@@ -357,3 +357,15 @@ def test_variables_that_a_telephone_may_have_added_to_an_encoded_document_are_re
     assert push(sneaked, "json", "false").billsec == 60
     with pytest.raises(BadInput, match="billsec: got 'more than one value'"):
         push(sneaked, "json", "true")
+
+
+@pytest.mark.parametrize(
+    ("aniii", "expected"),
+    [("27", "27"), (" 70 ", "70"), ("", ""), ("0", ""), ("\u0662\u0667", ""), ("27x", "")],
+)
+def test_the_ani_ii_digits_are_those_of_the_caller_profile(aniii: str, expected: str) -> None:
+    """Odd ones are left out: they must not keep a call from being billed."""
+    found = channel()
+    profile = {**found.profile, "aniii": aniii}
+    posted = push(EndedChannel(found.uuid, found.variables, profile, found.originator))
+    assert posted.ani_ii == expected

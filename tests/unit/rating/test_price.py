@@ -33,6 +33,8 @@ FEES = st.builds(
     decimals(100, places=9),
     decimals(2, places=7),
     st.none() | decimals(200, places=7),
+    st.just(()),
+    st.just("0") | decimals(2, places=7),
 )
 OUTBOUND = st.builds(
     PriceTerms.outbound, RATES, INCREMENTS, INCREMENTS, markup_percent=MARKUPS, fees=FEES
@@ -65,6 +67,7 @@ def test_a_cost_is_the_exact_one_rounded_once(
     exact = Fraction(0)
     if paid_s:
         exact = paid_s * rate * markup / 100 / 60 + Fraction(terms.fees.connection_fee)
+        exact += Fraction(terms.fees.payphone_surcharge)
         exact = max(exact, Fraction(terms.fees.minimum_cost))
         if terms.fees.maximum_cost is not None:
             exact = min(exact, Fraction(terms.fees.maximum_cost))

@@ -29,8 +29,9 @@ NUMBERS = {
 """Numbers and whether they are national to a package of country code 1."""
 
 
-RandomCall = tuple[str, str, int, int]
-"""Direction, number, seconds of talk, free seconds left."""
+DIDS = ("14162345678", "16042345678", "18002345678", "18882345678", "442079460018")
+RandomCall = tuple[str, str, int, int, str]
+"""Direction, number, seconds of talk, free seconds left, ANI II digits."""
 
 
 class Dice(Random):
@@ -80,6 +81,8 @@ class RandomCase:
             dice.priced() if dice.random() < 0.8 else None,
             dice.priced() if dice.random() < 0.9 else None,
             dice.amounts(0.3),
+            {group: dice.priced() for group in self._did_groups(dice)},
+            dice.choice(("0", "0.60", dice.decimal(1, 8))),
         )
         rows: list[RateRow] = [
             (
@@ -94,11 +97,22 @@ class RandomCase:
         self.versions = TariffVersions([TariffVersion(1, "card", "CAD", day_before, Deck(rows))])
         self.match = self._match()
 
+    def _did_groups(self, dice: Dice) -> set[str]:
+        if dice.random() < 0.3:
+            return set()
+        groups = {did[: dice.randint(1, len(did))] for did in DIDS if dice.random() < 0.4}
+        return groups | {"toll-free"} if dice.random() < 0.5 else groups
+
     def _match(self) -> Match:
         package: dict[str, Any] = {
             "tariff_id": "card",
             "markup_percent": self.package.markup,
             "inbound_enabled": True,
+            "payphone_surcharge": self.package.payphone_surcharge,
+            "inbound_rates": [
+                {"dids": dids, "rate": rate, "increment": f"{initial_s}/{increment_s}"}
+                for dids, (rate, initial_s, increment_s) in self.package.of_dids.items()
+            ],
             **{name: text for name, text in self.package.amounts.items() if text is not None},
         }
         custom = (("outbound", self.package.custom_outbound),
@@ -119,7 +133,7 @@ class RandomCase:
         return found
 
     def prices(
-        self, direction: str, number: str, billsec: int, free_left_s: int
+        self, direction: str, number: str, billsec: int, free_left_s: int, ani_ii: str
     ) -> tuple[ReferencePrice | None, ReferencePrice | None]:
         """The price of one call by rating and by the reference; None: it waits."""
         call = records.call(
@@ -127,6 +141,7 @@ class RandomCase:
             billsec=billsec,
             destination_number=f"+{number}",
             caller_destination=f"+{number}",
+            ani_ii=ani_ii,
         )
         outcome = rate_call(call, self.match, self.versions, free_left_s)
         assert isinstance(outcome, Rated | Unrated), outcome
@@ -134,7 +149,7 @@ class RandomCase:
         if isinstance(outcome, Rated):
             got = ReferencePrice(outcome.billed_s, outcome.free_s, outcome.cost_micro)
         if direction == "inbound":
-            return got, reference.inbound(self.package, billsec)
+            return got, reference.inbound(self.package, number, billsec, ani_ii)
         national = NUMBERS[number]
         expected = reference.outbound(
             self.package, self.card, number, billsec, free_left_s, national=national
@@ -150,8 +165,9 @@ def cases(seed: int, calls: int) -> Iterator[tuple[RandomCase, RandomCall]]:
         for _ in range(CALLS_OF_A_PACKAGE):
             direction = dice.choice(("outbound", "outbound", "outbound", "inbound"))
             free_left_s = dice.choice((0, 0, 30, 60, dice.randint(0, 5000)))
-            number, billsec = dice.choice(list(NUMBERS)), dice.billsec()
-            yield case, (direction, number, billsec, free_left_s)
+            number = dice.choice(DIDS if direction == "inbound" else list(NUMBERS))
+            ani_ii = dice.choice(("", "00", "27", "29", "70"))
+            yield case, (direction, number, dice.billsec(), free_left_s, ani_ii)
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

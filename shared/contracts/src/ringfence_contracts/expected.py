@@ -14,6 +14,7 @@ ID = (
     "at most 100 characters"
 )
 _PATTERNS = {
+    r"^(\d{1,15}|toll-free)$": "a DID with country code, its first digits, or toll-free",
     "^[A-Z]{3}$": "a currency of three capital letters, such as CAD",
     ID_PATTERN: ID,
     r"^\d{1,3}$": "a country code of 1 to 3 digits, such as 1",

@@ -26,7 +26,7 @@ from accounts.products.fields import field_problems
 from accounts.typed.decimal_text import canonical_decimal
 from accounts.typed.instants import in_utc
 from ringfence_contracts.errors import BadInput
-from ringfence_contracts.events.account import HangUp, Package, YesNoNone
+from ringfence_contracts.events.account import HangUp, InboundRate, Package, YesNoNone
 from ringfence_contracts.events.model import Currency, Id, Text
 
 _FILTER = re.compile(r"[0-9*#x]{1,32}|\[(?=[^\[\]]*[^\s\[\]])[^\[\]]{1,64}\]")
@@ -260,6 +260,27 @@ RateText = Annotated[NumberText, AfterValidator(_rate)]
 IncrementText = Annotated[NumberText, AfterValidator(_increment)]
 
 
+def _inbound_rate(value: Any) -> Any:
+    """`15195550100:0.02:6/6:Main line` as a row; increment and description may be left out."""
+    if not isinstance(value, str):
+        return value
+    dids, *rest = (part.strip() for part in value.split(":", 3))
+    names = ("rate", "increment", "description")
+    return {"dids": dids, **dict(zip(names, rest, strict=False))}
+
+
+class InboundRateBody(InboundRate):
+    """The price of inbound calls to a DID, in the forms that people type."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rate: RateText
+    increment: IncrementText = "60/60"
+
+
+InboundRates = tuple[Annotated[InboundRateBody, BeforeValidator(_inbound_rate)], ...]
+
+
 class PackageBody(Package):
     """A package: the fields of the contract, in the forms that people type."""
 
@@ -277,6 +298,8 @@ class PackageBody(Package):
     not_billed: tuple[FilterPattern, ...] = ()
     minimum_cost: RateText = "0"
     maximum_cost: RateText | None = None
+    inbound_rates: Annotated[InboundRates, Field(max_length=500)] = ()
+    payphone_surcharge: RateText = "0"
 
     @field_validator("maximum_cost")
     @classmethod
@@ -285,6 +308,15 @@ class PackageBody(Package):
         if text is not None and minimum and Decimal(text) < Decimal(minimum):
             raise ValueError(f"an amount of at least the minimum_cost, {minimum}")
         return text
+
+    @field_validator("inbound_rates")
+    @classmethod
+    def _each_once(cls, rows: tuple[InboundRateBody, ...]) -> tuple[InboundRateBody, ...]:
+        named = [row.dids for row in rows]
+        twice = sorted({dids for dids in named if named.count(dids) > 1})
+        if twice:
+            raise ValueError(f"each DID or group once; more than once: {', '.join(twice)}")
+        return rows
 
     def package(self) -> Package:
         """The package in its published form."""

@@ -145,6 +145,8 @@ def _priced_by(explanation: Mapping[str, Any]) -> str:
         "tariff": row,
         "custom-outbound": f"the package's custom outbound rate, as {row} asks for",
         "custom-inbound": "the package's custom inbound rate",
+        "inbound-did": f"the package's inbound rate of {explanation['prefix']}"
+        f" ({explanation['description']})",
         "flat": "the product's flat rate",
     }[str(explanation["rate_from"])]
 
@@ -166,8 +168,11 @@ def _arithmetic(
     if not paid_s:
         return f"nothing is paid for: 0 {currency}"
     fee = parse_decimal(explanation["connection_fee"], "connection_fee")
-    exact = marked_up * paid_s / 60 + fee
+    surcharge = parse_decimal(explanation.get("payphone_surcharge", "0"), "payphone_surcharge")
+    exact = marked_up * paid_s / 60 + fee + surcharge
     with_fee = f" + {explanation['connection_fee']} for the connection" if fee else ""
+    if surcharge:
+        with_fee += f" + {explanation['payphone_surcharge']} for the payphone"
     sum_ = f"{paid_s} s × {_decimal(marked_up)} / 60{with_fee} = {_decimal(exact)}"
     limit = _limit(exact, explanation)
     return f"{sum_}{limit}, so {format_micro(cost)} {currency}"
@@ -189,6 +194,7 @@ _AMOUNTS = {
     "connection_fee": "for the connection",
     "minimum_cost": "at least",
     "maximum_cost": "at most",
+    "payphone_surcharge": "for the payphone",
 }
 
 
@@ -201,6 +207,8 @@ def _per_call(explanation: Mapping[str, Any]) -> str:
         if amount is not None and (amount != "0" or name in of_row):
             by = "the tariff's row, with the markup" if name in of_row else "the package"
             amounts.append(f"{words} {amount} (by {by})")
+    if ani_ii := explanation.get("ani_ii"):
+        amounts.append(f"as ANI II digits {ani_ii} mean a payphone")
     return ", ".join(amounts)
 
 

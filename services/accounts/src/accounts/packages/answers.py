@@ -1,6 +1,7 @@
 """The types of responses about packages. Pure."""
 
 from accounts.answers import Answer, ListAnswer
+from ringfence_contracts.events.account import InboundRate
 
 
 class PackageAnswer(Answer):
@@ -25,6 +26,8 @@ class PackageAnswer(Answer):
     not_billed: list[str]
     minimum_cost: str
     maximum_cost: str | None
+    inbound_rates: list[InboundRate]
+    payphone_surcharge: str
 
 
 class ChangedPackage(PackageAnswer):

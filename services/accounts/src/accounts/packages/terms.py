@@ -44,7 +44,20 @@ def package_warnings(package: Package, *, tariff_known: bool) -> list[str]:
             "imported"
         )
     if package.inbound_enabled and package.custom_inbound_rate is None:
-        warnings.append("inbound calls are billed, but there is no custom inbound rate")
+        others = " for DIDs that no inbound rate names" if package.inbound_rates else ""
+        warnings.append(f"inbound calls are billed, but there is no custom inbound rate{others}")
+    if package.inbound_rates and not package.inbound_enabled:
+        warnings.append("there are inbound rates, but inbound calls are not billed")
+    abroad = [
+        row.dids
+        for row in package.inbound_rates
+        if row.dids.isdigit() and not row.dids.startswith(package.country_code)
+    ]
+    if abroad:
+        warnings.append(
+            f"inbound rates of DIDs outside country code {package.country_code}: "
+            f"{', '.join(abroad[:5])}; DIDs are written with their country code"
+        )
     return warnings
 
 

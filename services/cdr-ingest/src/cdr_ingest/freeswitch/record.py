@@ -18,6 +18,8 @@ importer's rules, as in its source code of version 5.5:
 | extension | `user_name`, else `dialed_user`, of a call that has an `extension_uuid` |
 | accountcode, hangup_cause, sip_call_id | the variable of that name |
 
+`ani_ii` is the caller profile's `aniii`: the importer does not read it, so no row has it.
+
 FreeSWITCH URL-encodes the values of variables but not those of the caller profile. The importer
 decodes both; PHP turns `+` into a space, which is trimmed when the row is saved. So a dialled
 +14165550100 is 14165550100 in `destination_number`, in the row as well as here, so that both are
@@ -161,6 +163,7 @@ def _call(
         leg=leg,
         sip_call_id=fields.free_text(cdr.get("sip_call_id")),
         lost_prefix=lost_prefix,
+        ani_ii=_ani_ii(cdr),
     )
 
 
@@ -213,6 +216,13 @@ def _extension(cdr: Cdr) -> str:
     if not cdr.get("extension_uuid"):
         return ""
     return fields.identifier("user_name", cdr.first("user_name", "dialed_user"))
+
+
+def _ani_ii(cdr: Cdr) -> str:
+    """The ANI II digits; empty where there are none: odd ones must not hold up a call."""
+    value = cdr.profile.get("aniii", "")
+    digits = value.strip() if isinstance(value, str) else ""
+    return digits if len(digits) == 2 and digits.isascii() and digits.isdigit() else ""
 
 
 def _caller(cdr: Cdr, part: str, from_outside: str) -> str:

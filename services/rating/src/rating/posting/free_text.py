@@ -19,6 +19,7 @@ CALLER_FIELDS = (
     "status",
     "hangup_cause",
     "sip_call_id",
+    "ani_ii",
 )
 MAX_CHARACTERS = 1000
 NUL_REPLACEMENT = "\ufffd"

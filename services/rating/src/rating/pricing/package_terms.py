@@ -1,11 +1,11 @@
 """A package's number plan, filters and prices, computed once for all of its calls."""
 
 from functools import lru_cache
-from typing import NamedTuple
 
 from rating.pricing.call_filter import CallFilter
+from rating.pricing.inbound_prices import inbound_prices
 from rating.pricing.number import NumberPlan
-from rating.pricing.price import NO_FEES, CallFees, PriceTerms, parse_increment
+from rating.pricing.price import NO_FEES, CallFees, Misconfigured, PriceTerms, parse_increment
 from rating.pricing.tariff import CUSTOM_RATE, DeckRate
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Package
@@ -14,12 +14,6 @@ from ringfence_contracts.money import parse_decimal
 
 FLAT_INCREMENT = "60/60"
 """A flat rate is billed by the minute: the providers' files contain no increment."""
-
-
-class Misconfigured(NamedTuple):
-    """Why there is no price; `detail` names the setting that the operator must correct."""
-
-    detail: str
 
 
 class PackageTerms:
@@ -36,6 +30,7 @@ class PackageTerms:
     __slots__ = (
         "_by_rate",
         "_package",
+        "did_prices",
         "filters",
         "flat",
         "free_minutes",
@@ -55,6 +50,7 @@ class PackageTerms:
         self.filters = _filters(package)
         self.flat = None if flat_rate is None else _flat_terms(package, flat_rate)
         self.inbound = _inbound_terms(package, flat_rate)
+        self.did_prices = inbound_prices(package, self.inbound)
 
     def outbound(self, rate: DeckRate) -> PriceTerms | Misconfigured:
         """The price of a tariff row under this package."""

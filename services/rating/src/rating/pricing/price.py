@@ -42,6 +42,12 @@ class Charge(NamedTuple):
     cost_micro: int
 
 
+class Misconfigured(NamedTuple):
+    """Why there is no price; `detail` names the setting that the operator must correct."""
+
+    detail: str
+
+
 class CallFees(NamedTuple):
     """The amounts that apply once to a call, whatever its length: decimals as text.
 
@@ -57,11 +63,17 @@ class CallFees(NamedTuple):
     minimum_cost: str = "0"
     maximum_cost: str | None = None
     of_row: tuple[str, ...] = ()
+    payphone_surcharge: str = "0"
 
     @classmethod
-    def of_package(cls, package: Package) -> "CallFees":
-        """The amounts that a package sets."""
-        return cls(package.connection_fee, package.minimum_cost, package.maximum_cost)
+    def of_package(cls, package: Package, *, payphone: bool = False) -> "CallFees":
+        """The amounts that a package sets, the surcharge only for a call from a payphone."""
+        return cls(
+            package.connection_fee,
+            package.minimum_cost,
+            package.maximum_cost,
+            payphone_surcharge=package.payphone_surcharge if payphone else "0",
+        )
 
     @classmethod
     def of_explanation(cls, explanation: Mapping[str, Any]) -> "CallFees":
@@ -71,6 +83,7 @@ class CallFees(NamedTuple):
             explanation.get("minimum_cost", "0"),
             explanation.get("maximum_cost"),
             tuple(explanation.get("of_row", ())),
+            explanation.get("payphone_surcharge", "0"),
         )
 
     def with_row(self, row: RowFees, markup_percent: str) -> "CallFees":
@@ -97,7 +110,11 @@ class CallFees(NamedTuple):
 
     def members(self) -> dict[str, Any]:
         """The amounts as members of an explanation."""
-        further = {"minimum_cost": self.minimum_cost, "maximum_cost": self.maximum_cost}
+        further = {
+            "minimum_cost": self.minimum_cost,
+            "maximum_cost": self.maximum_cost,
+            "payphone_surcharge": self.payphone_surcharge,
+        }
         return {
             "connection_fee": self.connection_fee,
             **{name: text for name, text in further.items() if text not in ("0", None)},
@@ -148,6 +165,7 @@ class PriceTerms:
         check_increments(initial_s, increment_s)
         dividend, divisor = _marked_up(rate_per_min, markup_percent)
         fee = _price(fees.connection_fee, "connection_fee", MAX_FEE)
+        fee += _price(fees.payphone_surcharge, "payphone_surcharge", MAX_FEE)
         # dividend / divisor is the rate of a minute. The fee gets the same divisor.
         per_second = dividend * fee.denominator * MICRO
         fee_micro = fee.numerator * divisor * 60 * MICRO
@@ -195,8 +213,8 @@ class PriceTerms:
     def charge(self, billsec: int, free_seconds_left: int = 0) -> Charge:
         """Price a call; seconds beyond the free ones are paid.
 
-        The connection fee is due if any second is paid, and is included before the one rounding.
-        The minimum and the maximum cost apply to the sum of both.
+        Connection fee and surcharge are due if any second is paid, and are included before the one
+        rounding. The minimum and the maximum cost apply to the sum of both.
         """
         billed_s = self.billed_seconds(billsec)
         free_s = 0

@@ -11,7 +11,7 @@ The order is that of domain/billing, sections 4 to 6: number, filters, then dire
    not billed. A local call to a number outside the tenant is unrated: the PBX is wrong about one of
    the two.
 6. It has no direction: unrated.
-7. It is inbound: rated by the package's inbound rate, for any number.
+7. It is inbound: rated by the package's inbound rate of its DID, else by that for any number.
 8. It is outbound: rated by the longest prefix of the tariff in force when the call was answered, or
    by the product's flat rate.
 
@@ -34,8 +34,8 @@ import orjson
 from rating.pricing.call_filter import CallFilter
 from rating.pricing.call_time import answered_at
 from rating.pricing.number import DialledNumber
-from rating.pricing.package_terms import Misconfigured, PackageTerms
-from rating.pricing.price import PriceTerms
+from rating.pricing.package_terms import PackageTerms
+from rating.pricing.price import Misconfigured, PriceTerms
 from rating.pricing.product_match import Match
 from rating.pricing.tariff import BLOCKED, TARIFF_RATE, PrefixMatch, TariffVersion, TariffVersions
 from ringfence.numbers.facts import DATA_VERSION, is_short_code
@@ -63,7 +63,7 @@ UnratedReason = Literal[
     "invalid-number",
 ]
 
-RateFrom = Literal["tariff", "custom-outbound", "custom-inbound", "flat"]
+RateFrom = Literal["tariff", "custom-outbound", "custom-inbound", "inbound-did", "flat"]
 
 LONGEST_CODE = 7
 """Characters of the longest dialled code: the `*` and six digits."""
@@ -112,10 +112,14 @@ class Unrated(NamedTuple):
 
 @final
 class PricedCall:
-    """A call with its price; only the number of free seconds left is missing."""
+    """A call with its price; only the number of free seconds left is missing.
+
+    `further` has what else decided the price, as members of the explanation, each after a comma.
+    """
 
     __slots__ = (
-        "billsec", "found", "number", "rate_from", "takes_free_seconds", "terms", "version",
+        "billsec", "found", "further", "number", "rate_from", "takes_free_seconds", "terms",
+        "version",
     )  # fmt: skip
 
     def __init__(
@@ -127,6 +131,7 @@ class PricedCall:
         version: TariffVersion | None,
         takes_free_seconds: bool,
         rate_from: RateFrom,
+        further: str = "",
     ) -> None:
         self.number = number
         self.billsec = billsec
@@ -135,6 +140,7 @@ class PricedCall:
         self.version = version
         self.takes_free_seconds = takes_free_seconds
         self.rate_from = rate_from
+        self.further = further
 
     def leave_out(self, paid_s: int) -> None:
         """Price only what the charge of another call for the first `paid_s` seconds leaves."""
@@ -181,7 +187,7 @@ class Rated:
             f"{_PREMIUM if number.premium else ''}{_NUMBER_DATA}"
             f",{_row_members(priced.found)},{_version_members(priced.version)}"
             f',"rate_from":"{priced.rate_from}",{priced.terms.json_members}'
-            f',"billed_s":{self.billed_s},"free_s":{self.free_s}}}'
+            f',"billed_s":{self.billed_s},"free_s":{self.free_s}{priced.further}}}'
         )
 
 
@@ -311,13 +317,18 @@ def _inbound(
     version = _version_in_force(call, match.terms, versions)
     if version is not None and version.currency != match.currency:
         return _currency_mismatch(version, match)
-    inbound = match.terms.inbound
+    inbound, row, further = match.terms.inbound, None, ""
+    if match.terms.did_prices is not None:
+        inbound, row, is_from_payphone = match.terms.did_prices.of(number, call.ani_ii)
+        further = f',"ani_ii":"{call.ani_ii}"' if is_from_payphone else ""
     if isinstance(inbound, Misconfigured):
         return Unrated("no-tariff-in-force", inbound.detail)
+    if row is not None:
+        return PricedCall(number, call.billsec, inbound, row, None, False, "inbound-did", further)
     package = match.service.package
     is_custom = package is not None and package.custom_inbound_rate is not None
     rate_from: RateFrom = "custom-inbound" if is_custom else "flat"
-    return PricedCall(number, call.billsec, inbound, None, None, False, rate_from)
+    return PricedCall(number, call.billsec, inbound, None, None, False, rate_from, further)
 
 
 def _outbound_flat(

@@ -31,7 +31,10 @@ Lengths = tuple[int, ...]
 
 @final
 class DeckRate:
-    """The rate of a row. Equal rates of a deck are one object and are compared by identity."""
+    """The rate of a row. Equal rates of a deck are one object and are compared by identity.
+
+    `is_zero`: calls cost nothing by the row's rate and its own amounts.
+    """
 
     __slots__ = ("fees", "increment_s", "initial_s", "is_zero", "rate_per_min", "status")
 
@@ -182,4 +185,5 @@ def _checked_rate(
     for name, text in fees._asdict().items():
         if text is not None and not 0 <= parse_decimal(text, name) <= MAX_FEE:
             raise BadInput(name, text, f"0 to {MAX_FEE} for a call")
-    return DeckRate(rate_per_min, initial_s, increment_s, status, exact == 0, fees)
+    charged = any(parse_decimal(text, "amount") for text in fees[:2] if text is not None)
+    return DeckRate(rate_per_min, initial_s, increment_s, status, exact == 0 and not charged, fees)

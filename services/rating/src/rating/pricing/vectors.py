@@ -19,8 +19,8 @@ COLUMNS = (
     "expect_free_used_s",
     "expect_cost_micro",
 )
-FURTHER_COLUMNS = ("minimum_cost", "maximum_cost")
-"""Columns that a file may have behind these. Blank, or without them: no such limit."""
+FURTHER_COLUMNS = ("minimum_cost", "maximum_cost", "payphone_surcharge")
+"""Columns that a file may have behind these. Blank, or without them: no such amount."""
 
 
 class PriceCase(NamedTuple):
@@ -64,6 +64,7 @@ def _terms(row: dict[str, str]) -> PriceTerms:
         row["connection_fee"],
         row.get("minimum_cost", "").strip() or "0",
         row.get("maximum_cost", "").strip() or None,
+        payphone_surcharge=row.get("payphone_surcharge", "").strip() or "0",
     )
     initial_s, increment_s = _whole(row, "initial_s"), _whole(row, "increment_s")
     direction = row["direction"].strip().casefold()

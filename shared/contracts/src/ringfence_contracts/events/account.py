@@ -70,6 +70,22 @@ class Profile(EventData):
     threshold_micro: Micro | None = None
 
 
+TOLL_FREE_DIDS = "toll-free"
+"""In an `InboundRate`: all toll-free DIDs of North America that have no row of their own."""
+
+
+class InboundRate(EventData):
+    """The price per minute of inbound calls to a DID, or to the DIDs that begin with these digits.
+
+    `dids` has the country code, or is `toll-free`. Of several rows the longest counts.
+    """
+
+    dids: Annotated[str, Field(pattern=r"^(\d{1,15}|toll-free)$")]
+    rate: Decimal
+    increment: Annotated[str, Field(pattern=r"^\d+/\d+$")] = "60/60"
+    description: Text = ""
+
+
 class Package(EventData):
     """How a product's calls are rated (domain/billing, section 3).
 
@@ -94,6 +110,8 @@ class Package(EventData):
     not_billed: tuple[Text, ...] = ()
     minimum_cost: Decimal = "0"
     maximum_cost: Decimal | None = None
+    inbound_rates: Annotated[tuple[InboundRate, ...], Field(max_length=500)] = ()
+    payphone_surcharge: Decimal = "0"
 
 
 class Service(EventData):

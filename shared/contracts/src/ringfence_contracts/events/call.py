@@ -66,6 +66,7 @@ class CallCompleted(EventData):
     leg_detail: Text = ""
     paid_s: Seconds = 0
     lost_prefix: Literal["+", ""] = ""
+    ani_ii: Text = ""
 
 
 class CallUnconfirmed(EventData):
