@@ -219,7 +219,7 @@ def _extension(cdr: Cdr) -> str:
 
 
 def _ani_ii(cdr: Cdr) -> str:
-    """The ANI II digits; empty where there are none: odd ones must not hold up a call."""
+    """The ANI II digits; empty where there are none: odd ones must not block a call."""
     value = cdr.profile.get("aniii", "")
     digits = value.strip() if isinstance(value, str) else ""
     return digits if len(digits) == 2 and digits.isascii() and digits.isdigit() else ""
