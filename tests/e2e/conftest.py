@@ -13,5 +13,5 @@ from tests.support.stack_harness import StackHarness
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackHarness]:
     folder = tmp_path_factory.mktemp("stack")
-    async with Stack(folder, wanted_ports={}) as stack, SampleApi(stack) as door:
+    async with Stack(folder, wanted_ports={}, console=True) as stack, SampleApi(stack) as door:
         yield StackHarness(stack, door)

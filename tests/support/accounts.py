@@ -12,10 +12,10 @@ import orjson
 
 from accounts.access.tokens import parse_tokens
 from accounts.api.app import create_app
-from accounts.api.server import ApiServer
 from accounts.installation.servers import ServerDirectory
 from accounts.store import AccountStore
 from ringfence.clock import Clock, SystemClock
+from ringfence.listening.asgi_server import AsgiServer
 from ringfence.observe.health import Health
 from ringfence.postgres.pool import open_pool
 from ringfence_contracts.events.account import OperatingMode
@@ -114,7 +114,7 @@ async def running_api(
         servers=servers,
         default_mode=default_mode,
     )
-    server = ApiServer(app, host="127.0.0.1", port=0, progress=Health().loop("api"))
+    server = AsgiServer(app, host="127.0.0.1", port=0, progress=Health().loop("api"))
     stop = asyncio.Event()
     serving = asyncio.create_task(server.run(stop))
     await until(lambda: bool(server.url) or serving.done(), timeout_s=10)

@@ -9,10 +9,10 @@ import httpx
 
 from accounts.access.tokens import parse_tokens
 from accounts.api.app import create_app
-from accounts.api.server import ApiServer
 from accounts.notices.unsubscribe import WithUnsubscribe
 from accounts.store import AccountStore
 from ringfence.clock import SystemClock
+from ringfence.listening.asgi_server import AsgiServer
 from ringfence.mail.unsubscribe import VALID_FOR, make_token
 from ringfence.observe.health import Health
 from ringfence.postgres.pool import open_pool
@@ -28,7 +28,7 @@ async def public_api(dsn: str) -> AsyncIterator[httpx.AsyncClient]:
     pool, clock = await open_pool(dsn, service="accounts", size=4), SystemClock()
     app = create_app(users=parse_tokens(f"tester:{TOKEN}"), clock=clock, pool=pool, servers=None)
     public = WithUnsubscribe(app, key=KEY, store=AccountStore(pool, clock), clock=clock)
-    server = ApiServer(public, host="127.0.0.1", port=0, progress=Health().loop("api"))
+    server = AsgiServer(public, host="127.0.0.1", port=0, progress=Health().loop("api"))
     stop = asyncio.Event()
     serving = asyncio.create_task(server.run(stop))
     await until(lambda: bool(server.url) or serving.done(), timeout_s=10)

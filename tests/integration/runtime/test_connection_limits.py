@@ -20,8 +20,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from accounts.api.server import ApiServer
 from ringfence.listening.aiohttp_site import STRICT, LimitedSite
+from ringfence.listening.asgi_server import AsgiServer
 from ringfence.listening.connections import ConnectionLimits
 from ringfence.observe.health import Progress
 from ringfence_testing.wait import until
@@ -55,7 +55,7 @@ async def by_uvicorn(*, most: int = MOST, header_s: float = HEADER_S) -> AsyncIt
 
     app = Starlette(routes=[Route("/", answer, methods=["GET", "POST"])])
     limits = ConnectionLimits("test", most=most, header_s=header_s)
-    server = ApiServer(app, host="127.0.0.1", port=0, progress=Progress("api"), limits=limits)
+    server = AsgiServer(app, host="127.0.0.1", port=0, progress=Progress("api"), limits=limits)
     stop = asyncio.Event()
     task = asyncio.create_task(server.run(stop))
     try:

@@ -74,7 +74,11 @@ async def _run(
     others = other_sources(folder)
     settings = {"RINGFENCE_CDR_INGEST_PUSH_PORT": str(others.push)}
     stack = Stack(
-        folder, environment=settings, extra_programs=others.simulators(), servers=others.servers()
+        folder,
+        environment=settings,
+        extra_programs=others.simulators(),
+        servers=others.servers(),
+        console=True,
     )
     async with AsyncExitStack() as up:
 
@@ -114,6 +118,7 @@ def addresses(stack: Stack) -> list[str]:
     here = Path.cwd()
     folder = stack.folder.relative_to(here) if stack.folder.is_relative_to(here) else stack.folder
     return [
+        f"console {stack.console_url} (log in with the token in {folder / 'secrets'})",
         f"API {stack.api_url}/v1",
         f"PBX {stack.pbx_url}",
         f"metrics http://127.0.0.1:{stack.ports['rating-health']}/metrics",

@@ -60,7 +60,8 @@ class Stack:
     RINGFENCE_KAFKA_BOOTSTRAP and RINGFENCE_POSTGRES_DSN name servers to use instead of the
     embedded ones. `dsn` is that of the database's owner. Each service has a login of its own in the
     embedded database, and in another one if `logins` names a folder for their passwords.
-    `services` are those of the six to start; `environment` is added to theirs. `wanted_ports` are
+    `services` are those of the six to start; `environment` is added to theirs. `console`: the web
+    pages are served too. `wanted_ports` are
     used if they are free; with {} each port is any free one. `extra_programs` are further simulated
     systems with their ports, and `servers` their entries for the servers file.
     An embedded server that ends by itself is started again; `notes` are the last lines about that.
@@ -77,6 +78,7 @@ class Stack:
         extra_programs: Sequence[tuple[Program, int]] = (),
         servers: str = "",
         logins: Path | None = None,
+        console: bool = False,
     ) -> None:
         self.folder = folder.absolute()
         self.supervisor = Supervisor(self.folder / "logs")
@@ -93,6 +95,7 @@ class Stack:
         self._extra_programs = tuple(extra_programs)
         self._servers = servers
         self._logins = logins.absolute() if logins else None
+        self._console = console
         self._undo = AsyncExitStack()
 
     async def __aenter__(self) -> "Stack":
@@ -106,6 +109,8 @@ class Stack:
             undo.push_async_callback(self._stop_programs)
             await self._start_external_systems()
             await self._start_services()
+            if self._console:
+                await self._start_console()
             save_ports(self.folder, {name: self.ports[name] for name in self._wanted})
             undo.enter_context(stack_file_written(self.folder, self.running))
             undo.push_async_callback(self._keep_servers())
@@ -147,6 +152,11 @@ class Stack:
     def api_url(self) -> str:
         """The base URL of the API; its paths begin with `/v1`."""
         return f"http://127.0.0.1:{self.ports['accounts']}"
+
+    @property
+    def console_url(self) -> str:
+        """The address of the web pages."""
+        return f"http://127.0.0.1:{self.ports['console']}"
 
     @property
     def pbx_url(self) -> str:
@@ -251,6 +261,20 @@ class Stack:
             await self.supervisor.start(program)
         for service in self._services:
             await self._wait_until_up(service, partial(self.health, service))
+
+    async def _start_console(self) -> None:
+        """Start the web pages, which need the API and the topics alone."""
+        health = "console-health"
+        self.ports[health] = self.ports.get(health) or free_port()
+        environment = {
+            "RINGFENCE_KAFKA_BOOTSTRAP": self.bootstrap,
+            "RINGFENCE_HEALTH_PORT": str(self.ports[health]),
+            "RINGFENCE_CONSOLE_PORT": str(self.ports["console"]),
+            "RINGFENCE_CONSOLE_API": self.api_url,
+            **self._environment,
+        }
+        await self.supervisor.start(Program("console", python_module("console"), environment))
+        await self._wait_until_up("console", partial(self.health, "console"))
 
     def _environment_of(self, service: str) -> dict[str, str]:
         return {

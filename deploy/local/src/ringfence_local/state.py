@@ -28,6 +28,7 @@ WANTED_PORTS: Mapping[str, int] = {
     "inbox": 2525,
     "fusionpbx": 8055,
     "accounts": 8080,
+    "console": 8081,
 }
 """The default ports. A port in use is replaced by a free one, which is saved for the next start."""
 

@@ -26,7 +26,6 @@ from accounts.access.login_alarm import LoginAlarm
 from accounts.access.tokens import parse_tokens
 from accounts.anti_entropy.store import owner
 from accounts.api.app import create_app
-from accounts.api.server import ApiServer
 from accounts.clients.store_publishing import ALARMS, SCHEMA
 from accounts.confirmations import TOPICS, Confirmations
 from accounts.installation.servers import ServersFile
@@ -39,6 +38,7 @@ from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.failures.keeper import keep_failures
 from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import open_publisher
+from ringfence.listening.asgi_server import AsgiServer
 from ringfence.loops import run_together
 from ringfence.observe.health import Health
 from ringfence.observe.start import wait_for_dependencies
@@ -74,7 +74,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             failures=logins,
         )
         key, store = settings.unsubscribe_secret(), AccountStore(pool, clock)
-        api = ApiServer(
+        api = AsgiServer(
             WithUnsubscribe(app, key=key, store=store, clock=clock) if key else app,
             host=settings.accounts_host,
             port=settings.accounts_port,

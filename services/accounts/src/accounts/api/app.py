@@ -34,6 +34,7 @@ from accounts.packages import api as packages
 from accounts.payments import api as payments
 from accounts.products import api as products
 from accounts.reports import api as questions
+from accounts.situation import api as situation
 from accounts.tariffs import api as tariffs
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Pool
@@ -97,6 +98,7 @@ ROUTERS = (
     tariffs.router,
     payments.router,
     questions.router,
+    situation.router,
     explanations.router,
     operations.router,
     jobs.router,

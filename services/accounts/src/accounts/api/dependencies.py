@@ -31,6 +31,7 @@ from accounts.payments.store import PaymentStore
 from accounts.payments.store_claims import ClaimStore
 from accounts.products.store import ProductStore
 from accounts.reports.store import Reports
+from accounts.situation.store import SituationStore
 from accounts.store import AccountStore
 from accounts.tariffs.store import TariffStore
 from ringfence.clock import Clock
@@ -50,6 +51,7 @@ class Dependencies:
     claims: ClaimStore
     tariffs: TariffStore
     reports: Reports
+    situation: SituationStore
     explanations: ExplanationStore
     overview: Overview
     history: History
@@ -94,6 +96,7 @@ class Dependencies:
             claims=ClaimStore(pool),
             tariffs=TariffStore(pool, clock),
             reports=Reports(pool),
+            situation=SituationStore(pool, clock),
             explanations=ExplanationStore(pool),
             overview=Overview(pool),
             history=History(pool),

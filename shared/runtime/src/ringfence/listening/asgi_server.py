@@ -1,13 +1,13 @@
-"""The API as one of the service's loops."""
+"""An ASGI application as one of a service's loops."""
 
 import asyncio
 import socket
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import structlog
 import uvicorn
-from starlette.types import ASGIApp
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from ringfence.listening.connections import ConnectionLimits
@@ -29,23 +29,31 @@ class _Server(uvicorn.Server):
         yield
 
 
-class ApiServer:
-    """Serves the API. On stop, requests in flight have 10 s to finish."""
+class AsgiServer:
+    """Serves an application. On stop, requests in flight have 10 s to finish.
+
+    `name` is what it is called in the log and in the metrics of connections; `settings` are the
+    names of the settings of `host` and `port`, for the error.
+    """
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: Any,
         *,
         host: str,
         port: int,
         progress: Progress,
+        name: str = "api",
+        settings: str = "RINGFENCE_ACCOUNTS_HOST/PORT",
         limits: ConnectionLimits | None = None,
     ) -> None:
         self._app = app
         self._host = host
         self._port = port
         self._progress = progress
-        self._limits = limits or ConnectionLimits("api", most=MOST_CONNECTIONS)
+        self._limits = limits or ConnectionLimits(name, most=MOST_CONNECTIONS)
+        self._name = name
+        self._settings = settings
         self.url = ""
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -66,7 +74,7 @@ class ApiServer:
             )
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             self.url = f"http://{shown_host}:{port}"
-            log.info("listening", api=self.url)
+            log.info("listening", **{self._name: self.url})
             while not serving.done() and not await wait_or_stop(stop, _TURN_S):
                 self._progress.turned()
             server.should_exit = True
@@ -79,4 +87,4 @@ class ApiServer:
         except OSError as error:
             expected = f"an address and a free TCP port ({error.strerror})"
             where = f"{self._host}:{self._port}"
-            raise BadInput("RINGFENCE_ACCOUNTS_HOST/PORT", where, expected) from error
+            raise BadInput(self._settings, where, expected) from error

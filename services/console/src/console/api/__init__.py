@@ -1,0 +1,1 @@
+"""The API of accounts, as the pages use it."""

@@ -1,0 +1,111 @@
+"""Asks the API with an operator's token, and says in words what went wrong."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from ringfence_contracts.errors import RingfenceError
+
+TIMEOUT_S = 30.0
+_UNKNOWN = 404
+_NOT_LOGGED_IN = 401
+_TOO_MANY = 429
+ApiAnswer = dict[str, Any]
+
+
+class NotLoggedIn(RingfenceError):
+    """The token is not valid, or not any more."""
+
+
+class ApiRefused(RingfenceError):
+    """The API refused a request. `problems` are its sentences, for the operator."""
+
+    def __init__(self, status: int, problems: list[str]) -> None:
+        self.status = status
+        self.problems = problems
+        super().__init__("; ".join(problems))
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the thing that was asked for does not exist."""
+        return self.status == _UNKNOWN
+
+
+class ApiAway(RingfenceError):
+    """The API did not answer; whether a change was made is not known."""
+
+
+class Api:
+    """The API of accounts. A token is given with each call: it is the operator's own."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def answers(self) -> None:
+        """Return if the API answers at all. Raises ApiAway."""
+        try:
+            await self._http.get("/v1/openapi.json", headers={})
+        except httpx.HTTPError as error:
+            raise ApiAway(type(error).__name__) from error
+
+    async def get(self, token: str, path: str, **query: Any) -> ApiAnswer:
+        """The answer to GET. Raises NotLoggedIn, ApiRefused, ApiAway."""
+        asked = {name: value for name, value in query.items() if value not in (None, "")}
+        return await self._ask("GET", token, path, params=asked)
+
+    async def send(
+        self,
+        method: str,
+        token: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ApiAnswer:
+        """The answer to a request that changes something. Raises as `get`."""
+        return await self._ask(method, token, path, json=body, headers=headers)
+
+    async def _ask(self, method: str, token: str, path: str, **given: Any) -> ApiAnswer:
+        headers = {**(given.pop("headers", None) or {})}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        try:
+            answer = await self._http.request(method, f"/v1{path}", headers=headers, **given)
+        except httpx.HTTPError as error:
+            raise ApiAway(f"the API did not answer ({type(error).__name__})") from error
+        if answer.status_code == _NOT_LOGGED_IN:
+            raise NotLoggedIn("; ".join(_problems(answer)))
+        if answer.is_success:
+            return _object(answer)
+        raise ApiRefused(answer.status_code, _problems(answer))
+
+
+@asynccontextmanager
+async def open_api(base_url: str) -> AsyncIterator[Api]:
+    """The API at an address; connections are kept and shared by all pages."""
+    limits = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+    async with httpx.AsyncClient(
+        base_url=base_url, timeout=TIMEOUT_S, limits=limits, trust_env=False
+    ) as http:
+        yield Api(http)
+
+
+def _object(answer: httpx.Response) -> ApiAnswer:
+    try:
+        found = answer.json()
+    except ValueError as error:
+        raise ApiAway("the API's answer could not be read") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _problems(answer: httpx.Response) -> list[str]:
+    """The sentences of an error. The field is named by the API's sentence."""
+    try:
+        errors = answer.json()["errors"]
+        found = [str(error["message"]) for error in errors]
+    except (ValueError, KeyError, TypeError):
+        found = []
+    if answer.status_code == _TOO_MANY and not found:
+        found = ["too many attempts: wait a minute, and try again"]
+    return found or [f"the API answered {answer.status_code}"]

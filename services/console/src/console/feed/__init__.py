@@ -1,0 +1,1 @@
+"""What happens on the topics, for the pages that are open."""

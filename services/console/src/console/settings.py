@@ -1,0 +1,27 @@
+"""The settings of the console, each with its default and its unit."""
+
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from ringfence.settings import CommonSettings
+
+
+class Settings(CommonSettings):
+    """Read from `RINGFENCE_*`; those of this service alone from `RINGFENCE_CONSOLE_*`."""
+
+    console_host: str = Field("127.0.0.1", description="where the pages are served")
+    console_port: int = Field(
+        8081, ge=0, le=65535, description="its TCP port; 0: any free one, written to the log"
+    )
+    console_api: str = Field("http://127.0.0.1:8080", description="the API of accounts, as a URL")
+    console_zone: str = Field("UTC", description="the zone of the times on its pages")
+    console_locale: str = Field("en_CA", description="how amounts and dates are written")
+
+    @field_validator("console_api")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise ValueError("expected http://host:port or https://host:port")
+        return value.rstrip("/")

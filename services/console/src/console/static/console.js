@@ -1,0 +1,119 @@
+"use strict";
+// Renews what depends on an event, and keeps the list of events. Without it every page still works.
+
+const RENEW_MS = 400; // events come in bursts: a part is fetched once for all of a burst
+const MOST_LINES = 50;
+const renewing = new WeakMap();
+
+function renew(part, from) {
+  if (renewing.has(part)) return;
+  renewing.set(part, setTimeout(async () => {
+    try {
+      // What a person is filling in is left alone.
+      if (part.contains(document.activeElement) && document.activeElement.matches("input, select")) return;
+      const answer = await fetch(from, { headers: { Accept: "text/html" }, redirect: "manual" });
+      if (answer.ok) part.innerHTML = await answer.text();
+      else if (answer.type === "opaqueredirect" || answer.status === 401) location.reload();
+    } catch (error) {
+      // The stream says that the connection is lost, and begins again.
+    } finally {
+      renewing.delete(part);
+    }
+  }, RENEW_MS));
+}
+
+function depends(part, event) {
+  const on = part.dataset.live;
+  return on === "*" || on === event.account;
+}
+
+function addLine(event) {
+  const feed = document.getElementById("feed");
+  if (!feed || !event.text) return;
+  const line = document.createElement("li");
+  line.className = `${event.tone} new`;
+  const time = document.createElement("time");
+  time.textContent = event.at;
+  line.append(time, " ");
+  if (event.account) line.append(anchor(`/clients/${encodeURIComponent(event.account)}`, event.account), " ");
+  line.append(event.link ? anchor(event.link, event.text, "plain") : event.text);
+  feed.prepend(line);
+  while (feed.children.length > MOST_LINES) feed.lastElementChild.remove();
+  const empty = feed.parentElement.querySelector(".empty");
+  if (empty) empty.hidden = true;
+}
+
+function anchor(path, text, kind = "") {
+  const made = document.createElement("a");
+  made.href = path;
+  made.textContent = text;
+  made.className = kind;
+  return made;
+}
+
+function listen() {
+  const live = document.getElementById("live");
+  if (!live || !document.querySelector("[data-live]")) return;
+  const stream = new EventSource("/stream");
+  stream.onopen = () => { live.textContent = "Live."; };
+  stream.onerror = () => { live.textContent = "Connecting again…"; };
+  stream.addEventListener("ended", () => { stream.close(); location.assign("/login"); });
+  stream.onmessage = (message) => {
+    const event = JSON.parse(message.data);
+    addLine(event);
+    for (const part of document.querySelectorAll("[data-live]")) {
+      if (part.dataset.from && depends(part, event)) renew(part, part.dataset.from);
+    }
+  };
+}
+
+// The lists of a client: a tab is fetched when it is asked for.
+function tabs() {
+  const card = document.querySelector("[data-tabs]");
+  if (!card) return;
+  const shown = card.querySelector(".tab");
+  const show = async (path) => {
+    const answer = await fetch(path, { redirect: "manual" });
+    if (answer.ok) shown.innerHTML = await answer.text();
+    else location.reload();
+  };
+  card.addEventListener("click", (click) => {
+    const link = click.target.closest("a[data-tab], a[data-tab-link]");
+    if (!link || click.ctrlKey || click.metaKey || click.shiftKey) return;
+    click.preventDefault();
+    if (link.dataset.tab) {
+      card.querySelectorAll("a[data-tab]").forEach((each) => each.removeAttribute("aria-current"));
+      link.setAttribute("aria-current", "true");
+    }
+    show(link.href);
+  });
+  card.addEventListener("submit", (submit) => {
+    const form = submit.target.closest("form[data-tab-form]");
+    if (!form) return;
+    submit.preventDefault();
+    show(`${form.action}?${new URLSearchParams(new FormData(form))}`);
+  });
+}
+
+// Keys: / search, g n now, g c clients, g u unrated.
+function keys() {
+  const paths = { n: "/", c: "/clients", u: "/unrated" };
+  let went = 0;
+  document.addEventListener("keydown", (press) => {
+    if (press.ctrlKey || press.metaKey || press.altKey) return;
+    if (press.target.matches("input, select, textarea")) return;
+    const search = document.getElementById("search");
+    if (press.key === "/" && search) {
+      press.preventDefault();
+      search.focus();
+    } else if (press.key === "g") {
+      went = Date.now();
+    } else if (Date.now() - went < 1500 && paths[press.key]) {
+      location.assign(paths[press.key]);
+    }
+  });
+}
+
+listen();
+tabs();
+keys();

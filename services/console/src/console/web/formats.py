@@ -1,0 +1,90 @@
+"""How amounts, instants and durations are written on pages: by locale and zone."""
+
+from copy import copy
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from zoneinfo import ZoneInfo
+
+from babel import Locale
+from babel.dates import format_datetime, get_timezone_name
+from babel.numbers import format_currency, get_currency_precision
+
+_MICRO = Decimal(1_000_000)
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+class Formats:
+    """The formats of one operator: his locale, and the zone that each table names."""
+
+    def __init__(self, locale: str, zone: str) -> None:
+        self._locale = Locale.parse(locale)
+        self._zone = ZoneInfo(zone)
+        self.zone = zone
+
+    def money(self, amount_micro: int | None, currency: str = "") -> str:
+        """An amount with all of its decimals, and at least the currency's."""
+        if amount_micro is None:
+            return "–"
+        amount = Decimal(amount_micro) / _MICRO
+        least = get_currency_precision(currency) if currency else 2
+        decimals = max(least, -int(amount.normalize().as_tuple().exponent))
+        exact = amount.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
+        if not currency:
+            return f"{exact:f}"
+        pattern = copy(self._locale.currency_formats["standard"])
+        pattern.frac_prec = (decimals, decimals)
+        return str(pattern.apply(exact, self._locale, currency=currency, currency_digits=False))
+
+    def rounded(self, amount_micro: int | None, currency: str) -> str:
+        """An amount with the currency's decimals, for sums where the rest says nothing."""
+        if amount_micro is None:
+            return "–"
+        return str(format_currency(Decimal(amount_micro) / _MICRO, currency, locale=self._locale))
+
+    def instant(self, at: datetime | str | None, shape: str = "y-MM-dd HH:mm:ss") -> str:
+        """An instant in the operator's zone."""
+        found = as_instant(at)
+        if found is None:
+            return "–"
+        return str(format_datetime(found, shape, tzinfo=self._zone, locale=self._locale))
+
+    def soon(self, at: datetime | str | None) -> str:
+        """An instant within days, by weekday; one that is further away, by its date."""
+        found = as_instant(at)
+        if found is None:
+            return ""
+        near = found - datetime.now(UTC) < timedelta(days=7)
+        return self.instant(found, "EEE HH:mm" if near else "d MMM yyyy")
+
+    def ago(self, at: datetime | str | None, now: datetime) -> str:
+        """How long ago something happened, in one unit."""
+        found = as_instant(at)
+        return "" if found is None else duration(round((now - found).total_seconds()))
+
+    @property
+    def zone_named(self) -> str:
+        """The zone in words, for the foot of a table."""
+        now = datetime.now(self._zone)
+        return f"{self.zone} ({get_timezone_name(now, 'short', locale=self._locale)})"
+
+
+def as_instant(at: datetime | str | None) -> datetime | None:
+    """An instant of the API's answer."""
+    if at is None or isinstance(at, datetime):
+        return at
+    return datetime.fromisoformat(at)
+
+
+def duration(seconds: int) -> str:
+    """Seconds in the one unit that says most: 40 s, 12 min, 3 h, 5 d."""
+    for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if abs(seconds) >= 2 * size or (unit == "min" and abs(seconds) >= size):
+            return f"{seconds // size} {unit}"
+    return f"{max(0, seconds)} s"
+
+
+def talk_time(seconds: int) -> str:
+    """A talk time as h:mm:ss, or m:ss."""
+    minutes, rest = divmod(seconds, _MINUTE)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,126 @@
+"""An operator's day in a real browser, on the whole stack."""
+
+import pytest
+from playwright.async_api import Page, expect
+
+from ringfence_local.demo.sample import SampleClient
+from tests.support.browser import (
+    WIDTHS,
+    browser_page,
+    chromium,
+    overflow,
+    serious_faults,
+    take_picture,
+)
+from tests.support.stack_harness import StackHarness
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(chromium() is None, reason="Chromium is not installed: .ci/engine does it"),
+]
+SHOP = SampleClient(
+    "7001", "Cora", "Shop", "Corner Shop", "shop.web.example", "5195557001", ("2112",), "2.00"
+)
+MINUTE = {
+    "domain_name": SHOP.tenant,
+    "extension": "2112",
+    "direction": "outbound",
+    "destination_number": "01188165501000",  # to a satellite: 1.80 a minute
+    "billsec": 60,
+}
+SOON_MS = 60_000
+expect.set_options(timeout=30_000)
+
+
+async def log_in(page: Page, town: StackHarness) -> None:
+    await page.goto(town.stack.console_url)
+    await page.get_by_label("API token").fill(town.stack.api_token)
+    await page.get_by_role("button", name="Log in").click()
+    await expect(page.get_by_role("heading", name="Who runs out first")).to_be_visible()
+
+
+async def test_a_client_is_seen_to_run_out_pays_and_is_back_without_a_reload(
+    town: StackHarness,
+) -> None:
+    await town.move_in(SHOP)
+    async with browser_page() as page:
+        await log_in(page, town)
+        row = page.get_by_role("row").filter(has_text=SHOP.company)
+        await expect(row).to_be_visible(timeout=SOON_MS)
+
+        await town.door.pbx("calls", [MINUTE] * 2)
+        await expect(row.locator(".state.off")).to_be_visible(timeout=SOON_MS)
+        feed = page.locator("#feed")
+        await expect(feed.get_by_text("credit is used up").first).to_be_visible(timeout=SOON_MS)
+
+        await row.get_by_role("link", name=SHOP.company).click()
+        await expect(page.get_by_text("a payment of more than 1.60").first).to_be_visible()
+        await page.get_by_label("Amount in CAD").fill("20")
+        await page.get_by_label("Reference").fill("cheque 7")
+        await page.get_by_role("button", name="Enter").click()
+        await expect(page.locator(".told.good")).to_contain_text("20.00")
+        state = page.locator("[data-from$='/part/state']")
+        await expect(state.locator("table .state.on")).to_be_visible(timeout=SOON_MS)
+
+        statement = page.locator(".tab")
+        await expect(statement.get_by_text("cheque 7")).to_be_visible()
+        await expect(statement.locator("tr.sum").first).to_contain_text("$18.40")
+
+
+async def test_an_order_with_a_reason_and_an_end_switches_off_and_is_ended(
+    town: StackHarness,
+) -> None:
+    async with browser_page() as page:
+        await log_in(page, town)
+        await page.goto(f"{town.stack.console_url}/clients/{SHOP.account_id}")
+        await page.get_by_label("Reason").fill("moves house")
+        await page.get_by_label("Until the end of").fill("2031-05-06")
+        await page.get_by_role("button", name="Give the order").click()
+        state = page.locator("[data-from$='/part/state']")
+        await expect(state.locator("table .state.off")).to_be_visible(timeout=SOON_MS)
+        await expect(state.get_by_text("moves house").first).to_be_visible()
+
+        await state.get_by_role("button", name="End it").click()
+        await expect(state.locator("table .state.on")).to_be_visible(timeout=SOON_MS)
+
+        await page.get_by_role("link", name="History").click()
+        await expect(page.locator(".tab").get_by_text("moves house").first).to_be_visible()
+
+
+async def test_a_call_is_found_and_its_price_explained(town: StackHarness) -> None:
+    async with browser_page() as page:
+        await log_in(page, town)
+        await page.keyboard.press("/")
+        await page.keyboard.type("5195557001")
+        await page.keyboard.press("Enter")
+        await page.get_by_role("link", name=SHOP.company).click()
+        await page.get_by_role("link", name="Calls", exact=True).click()
+        await page.locator(".tab").get_by_role("link").first.click()
+        await expect(page.get_by_role("heading", level=1)).to_contain_text("rated")
+        await expect(page.locator(".facts")).to_contain_text("1.80")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_every_page_can_be_used_by_everyone_at_both_widths(
+    town: StackHarness, width: int, scheme: str
+) -> None:
+    """axe finds nothing serious, and no page is wider than its window."""
+    pages = {
+        "now": "/",
+        "clients": "/clients",
+        "client": f"/clients/{SHOP.account_id}",
+        "unrated": "/unrated",
+        "search": "/clients?search=nobody-is-called-so",
+    }
+    async with browser_page(width, "dark" if scheme == "dark" else "light") as page:
+        await page.goto(f"{town.stack.console_url}/login")
+        assert await serious_faults(page) == []
+        await take_picture(page, f"login-{width}-{scheme}")
+        await log_in(page, town)
+        for name, path in pages.items():
+            await page.goto(town.stack.console_url + path)
+            assert await serious_faults(page) == [], name
+            assert await overflow(page) <= 0, name
+            await take_picture(page, f"{name}-{width}-{scheme}")

@@ -1,0 +1,70 @@
+"""The console served on a real API, and a browser's view of it without a browser."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from console.api.client import open_api
+from console.feed.hub import Hub
+from console.web.app import create_app
+from console.web.formats import Formats
+from ringfence.clock import SystemClock
+from ringfence.listening.asgi_server import AsgiServer
+from ringfence.observe.health import Health
+from ringfence_testing.wait import until
+
+PROOF = re.compile(r'name="proof" value="([0-9a-f]+)"')
+KEY = re.compile(r'name="key" value="([0-9a-f-]+)"')
+
+
+@dataclass
+class RunningConsole:
+    """The pages at `url`, the cookies of one browser, and the hub that its stream listens to."""
+
+    http: httpx.AsyncClient
+    url: str
+    hub: Hub
+    stop: asyncio.Event
+
+    async def login(self, token: str) -> httpx.Response:
+        """Send the form of the login."""
+        return await self.http.post("/login", data={"token": token, "to": "/"})
+
+    async def page(self, path: str) -> str:
+        """A page that is there."""
+        answer = await self.http.get(path)
+        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[:500]}"
+        return answer.text
+
+    async def submit(self, page: str, path: str, **fields: str) -> str:
+        """Fill in a form of a page and send it; returns the page that follows."""
+        text = await self.page(page)
+        proof, key = PROOF.search(text), KEY.search(text)
+        assert proof is not None, "the page has a form"
+        given = {"proof": proof[1], "key": key[1] if key else "", **fields}
+        answer = await self.http.post(path, data=given)
+        assert answer.status_code == 303, answer.text[:500]
+        return await self.page(answer.headers["location"])
+
+
+@asynccontextmanager
+async def running_console(api_url: str) -> AsyncIterator[RunningConsole]:
+    """Serve the pages on a free port, for the API at `api_url`."""
+    stop, hub = asyncio.Event(), Hub()
+    async with open_api(api_url) as api:
+        app = create_app(api, hub, Formats("en_CA", "America/Toronto"), SystemClock(), stop)
+        server = AsgiServer(
+            app, host="127.0.0.1", port=0, progress=Health().loop("pages"), name="console"
+        )
+        serving = asyncio.create_task(server.run(stop))
+        await until(lambda: bool(server.url) or serving.done(), timeout_s=10)
+        try:
+            async with httpx.AsyncClient(base_url=server.url, timeout=60) as http:
+                yield RunningConsole(http, server.url, hub, stop)
+        finally:
+            stop.set()
+            await serving
