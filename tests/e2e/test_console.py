@@ -59,7 +59,7 @@ async def test_a_client_is_seen_to_run_out_pays_and_is_back_without_a_reload(
         await page.get_by_label("Amount in CAD").fill("20")
         await page.get_by_label("Reference").fill("cheque 7")
         await page.get_by_role("button", name="Enter").click()
-        await expect(page.locator(".told.good")).to_contain_text("20.00")
+        await expect(page.locator(".result.good")).to_contain_text("20.00")
         state = page.locator("[data-from$='/part/state']")
         await expect(state.locator("table .state.on")).to_be_visible(timeout=SOON_MS)
 

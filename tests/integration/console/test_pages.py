@@ -148,7 +148,7 @@ async def test_a_refused_payment_is_explained_in_words(console: RunningConsole) 
     text = await console.submit(
         "/clients/anna", "/clients/anna/payments", kind="top-up", amount="twelve"
     )
-    assert "told bad" in text
+    assert "result bad" in text
     assert "amount" in text
     assert "/v1/" not in text
 
@@ -157,8 +157,8 @@ async def test_what_happened_is_shown_once(console: RunningConsole) -> None:
     text = await console.submit(
         "/clients/anna", "/clients/anna/payments", amount="twelve", kind="top-up"
     )
-    assert "told bad" in text
-    assert "told bad" not in await console.page("/clients/anna")
+    assert "result bad" in text
+    assert "result bad" not in await console.page("/clients/anna")
 
 
 async def test_an_order_is_given_shown_and_ended(api: RunningApi, console: RunningConsole) -> None:

@@ -53,9 +53,10 @@ def run(folder: Path, calls_per_second: float, seconds: float | None) -> None:
     """Run the whole product on this machine until Ctrl-C, with a live view.
 
     Starts Kafka, PostgreSQL, a mail sink, simulated PBXs on which calls happen (FusionPBX, Vodia,
-    Les.net's files, a FreeSWITCH that posts), and the six services; loads sample clients the first
-    time. Everything is stopped at the end; the state stays in the folder (`make clean` forgets it).
-    """  # fmt: skip
+    Les.net's files, a FreeSWITCH that posts), the six services and the console; loads sample
+    clients the first time. Everything is stopped at the end; the state stays in the folder
+    (`make clean` forgets it).
+    """
     console = Console()
     try:
         asyncio.run(_run(folder, calls_per_second, seconds, console))
@@ -118,7 +119,7 @@ def addresses(stack: Stack) -> list[str]:
     here = Path.cwd()
     folder = stack.folder.relative_to(here) if stack.folder.is_relative_to(here) else stack.folder
     return [
-        f"console {stack.console_url} (log in with the token in {folder / 'secrets'})",
+        f"console {stack.console_url}, whose login is the token in {folder / 'secrets'}",
         f"API {stack.api_url}/v1",
         f"PBX {stack.pbx_url}",
         f"metrics http://127.0.0.1:{stack.ports['rating-health']}/metrics",

@@ -1,4 +1,4 @@
-"""The console: pages for a browser, made of the API's answers, and told of what the topics say.
+"""The console: pages for a browser, made of the API's answers, and informed of what the topics say.
 
     browser ──▶ pages ──▶ the API of accounts, with the operator's own token
     browser ◀── stream ◀── feed ◀── every topic, from now on

@@ -12,7 +12,7 @@ _WAITING = 200
 
 
 class Hub:
-    """The events of the last moments, and the browsers that are told of new ones."""
+    """The events of the last moments, and the browsers that are result of new ones."""
 
     def __init__(self) -> None:
         self.recent: deque[Happening] = deque(maxlen=_KEPT)

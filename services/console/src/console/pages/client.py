@@ -154,7 +154,7 @@ async def pay(request: Request) -> Response:
         )
     except ApiRefused as error:
         return visit.go(path, *error.problems, bad=True)
-    return visit.go(path, *_told(found, f"{form['kind']} of {form['amount']} is entered"))
+    return visit.go(path, *_result_of(found, f"{form['kind']} of {form['amount']} is entered"))
 
 
 async def order(request: Request) -> Response:
@@ -185,10 +185,10 @@ async def _changed(visit: Visit, method: str, path: str, body: ApiAnswer | None)
         found = await visit.console.api.send(method, visit.token, path, body)
     except ApiRefused as error:
         return visit.go(page, *error.problems, bad=True)
-    return visit.go(page, *_told(found, "Done"))
+    return visit.go(page, *_result_of(found, "Done"))
 
 
-def _told(found: ApiAnswer, otherwise: str) -> list[str]:
+def _result_of(found: ApiAnswer, otherwise: str) -> list[str]:
     """What the API says that happens, and its warnings."""
     return [str(found.get("what_happens") or otherwise), *map(str, found.get("warnings") or ())]
 

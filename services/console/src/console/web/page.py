@@ -19,8 +19,8 @@ from ringfence.clock import Clock
 from ringfence.version import VERSION
 
 FOLDER = Path(__file__).parents[1]
-_TOLD = "ringfence_told"
-_TOLD_MOST = 1500
+_RESULT = "ringfence_result"
+_LONGEST_RESULT = 1500
 
 
 @dataclass(frozen=True)
@@ -72,37 +72,37 @@ class Visit:
     def render(self, template: str, *, status: int = 200, **given: Any) -> Response:
         """A page. A result that the page before it left to be shown is shown once."""
         console, request = self.console, self.request
-        told = _read_told(request.cookies.get(_TOLD, ""))
+        result = _read_result(request.cookies.get(_RESULT, ""))
         text = console.templates.get_template(template).render(
             **given,
             at=request.url.path,
             proof=form_proof(self.token) if self.token else "",
-            told=told,
+            result=result,
             now=console.clock.now(),
             ago=lambda at: console.formats.ago(at, console.clock.now()),
             zone=console.formats.zone_named,
             version=VERSION,
         )
         answer = HTMLResponse(text, status_code=status)
-        if told:
-            answer.delete_cookie(_TOLD, path="/")
+        if result:
+            answer.delete_cookie(_RESULT, path="/")
         return answer
 
-    def go(self, path: str, *told: str, bad: bool = False) -> Response:
+    def go(self, path: str, *lines: str, bad: bool = False) -> Response:
         """Send the browser to another page, and have it show what happened."""
         answer = RedirectResponse(path, status_code=303)
-        if told:
+        if lines:
             shown = json.dumps(
-                {"bad": bad, "lines": [line[: _TOLD_MOST // 3] for line in told[:3]]}
+                {"bad": bad, "lines": [line[: _LONGEST_RESULT // 3] for line in lines[:3]]}
             )
             answer.set_cookie(
-                _TOLD, urlsafe_b64encode(shown.encode()).decode(), max_age=60, path="/",
+                _RESULT, urlsafe_b64encode(shown.encode()).decode(), max_age=60, path="/",
                 httponly=True, samesite="strict",
             )  # fmt: skip
         return answer
 
 
-def _read_told(text: str) -> dict[str, Any] | None:
+def _read_result(text: str) -> dict[str, Any] | None:
     """What a page is to show once; None for a cookie that we did not write."""
     try:
         found = json.loads(urlsafe_b64decode(text.encode()))
