@@ -73,7 +73,7 @@ async def test_a_link_leads_to_the_console(operator: Operator) -> None:
     assert "links" in await operator.output(group, "list")
     made = await operator.run(group, "link", "anna")
     address, _, secret = made.stdout.strip().partition("#")
-    assert address == "http://127.0.0.1:8080/login"
+    assert address == "http://127.0.0.1:8081/login"
     assert "anna logs in by this link, once, until" in " ".join(made.stderr.split())
     assert await login(operator, {"link": secret}) == 201
     assert await login(operator, {"link": secret}) == 401

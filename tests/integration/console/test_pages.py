@@ -13,7 +13,7 @@ import pytest
 from console.feed.words import Happening
 from ringfence_testing.wait import until
 from tests.support.accounts import FUSIONPBX, TOKEN, RunningApi, running_api
-from tests.support.console import RunningConsole, running_console
+from tests.support.console import PROOF, RunningConsole, running_console
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -49,15 +49,38 @@ async def test_without_a_session_every_page_leads_to_the_login(api: RunningApi) 
                      "/clients/anna/statement.csv"):  # fmt: skip
             answer = await visitor.http.get(path)
             assert (answer.status_code, answer.headers["location"][:6]) == (303, "/login"), path
-        assert "API token" in await visitor.page("/login")
+        assert "Password" in await visitor.page("/login")
 
 
 async def test_a_wrong_token_begins_no_session_and_says_what_to_do(api: RunningApi) -> None:
     async with running_console(api.url) as visitor:
         answer = await visitor.login("wrong")
         assert answer.status_code == 401
-        assert "ask for a new one" in answer.text
+        assert "gives you a new one" in answer.text
         assert "set-cookie" not in answer.headers
+
+
+async def test_an_operator_logs_in_by_password_and_by_a_link_once(api: RunningApi) -> None:
+    body = {"name": "olga", "scopes": ["read"], "password": "a long enough password"}
+    assert (await api.http.post("/v1/operators", json=body)).is_success
+    async with running_console(api.url) as visitor:
+        given = {"name": "olga", "password": "a long enough password"}
+        assert (await visitor.http.post("/login", data=given)).status_code == 303
+        assert "Who runs out first" in await visitor.page("/")
+        session = visitor.http.cookies["ringfence_session"]
+        text = await visitor.page("/")
+        await visitor.http.post("/logout", data={"proof": PROOF.search(text)[1]})  # type: ignore[index]
+        out = await api.http.get(
+            "/v1/sessions/current", headers={"Authorization": f"Bearer {session}"}
+        )
+        assert out.status_code == 401, "the session is over at the API, too"
+        assert (await visitor.http.get("/")).status_code == 303
+        link = (await api.http.post("/v1/login-links", json={"operator": "olga"})).json()
+        statuses = [
+            (await visitor.http.post("/login", data={"link": link["secret"]})).status_code
+            for _ in range(2)
+        ]
+        assert statuses == [303, 401]
 
 
 async def test_the_session_is_a_cookie_that_no_script_and_no_other_site_has(

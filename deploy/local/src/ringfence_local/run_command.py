@@ -26,6 +26,9 @@ from ringfence_local.up.environment_notes import environment_notes
 _PLAIN_EVERY_S = 5.0
 _LIVE_EVERY_S = 1.0
 
+OPERATOR = "local"
+"""Who logs in at the console of this machine."""
+
 
 @click.command()
 @click.option(
@@ -90,6 +93,7 @@ async def _run(
         if await done_before(stop, start()):
             console.print(
                 f"Up in {time.monotonic() - began:.1f} s.",
+                f"log in by this link, once, within 15 minutes: {await _login_link(stack)}",
                 *addresses(stack),
                 sep="\n",
                 soft_wrap=True,
@@ -114,12 +118,22 @@ async def _load_samples(
             await api.pbx("traffic", {"calls_per_second": calls_per_second})
 
 
+async def _login_link(stack: Stack) -> str:
+    """A link by which the operator `local` logs in at the console; it is valid once."""
+    async with SampleApi(stack) as api:
+        known = {each["name"] for each in (await api.ask("/operators?limit=200"))["items"]}
+        if OPERATOR not in known:
+            await api.post("/operators", {"name": OPERATOR, "scopes": ["admin"]})
+        link = await api.post("/login-links", {"operator": OPERATOR})
+    return f"{stack.console_url}/login#{link['secret']}"
+
+
 def addresses(stack: Stack) -> list[str]:
     """The URLs and folders of the stack, each with its name."""
     here = Path.cwd()
     folder = stack.folder.relative_to(here) if stack.folder.is_relative_to(here) else stack.folder
     return [
-        f"console {stack.console_url}, whose login is the token in {folder / 'secrets'}",
+        f"console {stack.console_url}",
         f"API {stack.api_url}/v1",
         f"PBX {stack.pbx_url}",
         f"metrics http://127.0.0.1:{stack.ports['rating-health']}/metrics",

@@ -22,7 +22,7 @@ from ringfence_cli.tables import (
 )
 from ringfence_cli.times import sentence
 
-CONSOLE_URL = "http://127.0.0.1:8080"
+CONSOLE_URL = "http://127.0.0.1:8081"
 
 scope_help = "What the operator may do; repeat it for several."
 server_help = "Limits operate to this server; repeat it for several."

@@ -143,6 +143,10 @@ class SampleApi:
         """GET a path of the API."""
         return _answer(await self._api.get(path))
 
+    async def post(self, path: str, body: object) -> Any:
+        """POST to a path of the API."""
+        return _answer(await self._api.post(path, json=body))
+
     async def put(self, path: str, body: object) -> Any:
         """PUT to a path of the API."""
         return _answer(await self._api.put(path, json=body))

@@ -1,5 +1,6 @@
-"""Log in and out with an API token, whose scopes are what its holder may do here."""
+"""Log in and out: by name and password, by a link that is valid once, or with an API token."""
 
+import contextlib
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -9,6 +10,11 @@ from console.api.client import ApiRefused, NotLoggedIn
 from console.web.forms import fields_of, read_form
 from console.web.page import Visit
 from console.web.session import begin, check_origin, end
+
+_NOT_ACCEPTED = (
+    "This was not accepted. Check what you typed; a link is valid once, for 15 minutes, and a token"
+    " until it ends or is revoked. An administrator gives you a new one."
+)
 
 
 async def show(request: Request) -> Response:
@@ -21,27 +27,38 @@ async def submit(request: Request) -> Response:
     """Begin a session, and go on to the page that was asked for."""
     check_origin(request)
     visit = Visit(request)
-    form = await fields_of(request, "token", "to")
+    form = await fields_of(request, "name", "password", "link", "token", "to")
     to = _inside(form["to"])
     try:
-        await visit.console.api.get(form["token"], "/brake")
+        token = form["token"] or await _new_session(visit, form)
+        await visit.console.api.get(token, "/sessions/current")
     except NotLoggedIn:
-        problem = "No such token is in use. It may have ended, or been revoked: ask for a new one."
+        problem = _NOT_ACCEPTED
     except ApiRefused as error:
         problem = str(error)
     else:
         answer = RedirectResponse(to, 303)
-        begin(answer, request, form["token"])
+        begin(answer, request, token)
         return answer
     return visit.render("login.html", status=401, problem=problem, to=to)
 
 
 async def leave(request: Request) -> Response:
-    """End the session in the browser; the token stays valid until it ends or is revoked."""
+    """End the session, at the API and in the browser. A token stays valid: it is no session."""
+    visit = Visit(request)
     await read_form(request)
+    with contextlib.suppress(ApiRefused, NotLoggedIn):
+        await visit.console.api.send("DELETE", visit.token, "/sessions/current")
     answer = RedirectResponse("/login", 303)
     end(answer)
     return answer
+
+
+async def _new_session(visit: Visit, form: dict[str, str]) -> str:
+    """Open a session at the API; returns its token."""
+    names = ("link",) if form["link"] else ("name", "password")
+    body = {name: form[name] for name in names}
+    return str((await visit.console.api.send("POST", "", "/sessions", body))["secret"])
 
 
 def _inside(path: str | None) -> str:
