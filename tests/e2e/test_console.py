@@ -62,7 +62,7 @@ async def test_a_client_is_seen_to_run_out_pays_and_is_back_without_a_reload(
         await page.get_by_label("Amount in CAD").fill("20")
         await page.get_by_label("Reference").fill("cheque 7")
         await page.get_by_role("button", name="Enter").click()
-        await expect(page.locator(".result.good")).to_contain_text("20.00")
+        await expect(page.locator(".result.good")).to_contain_text("top-up of 20")
         state = page.locator("[data-from$='/part/state']")
         await expect(state.locator("table .state.on")).to_be_visible(timeout=SOON_MS)
 
@@ -99,8 +99,9 @@ async def test_a_call_is_found_and_its_price_explained(town: StackHarness) -> No
         await page.keyboard.press("Enter")
         await page.get_by_role("link", name=SHOP.company).click()
         await page.get_by_role("link", name="Calls", exact=True).click()
-        await page.locator(".tab").get_by_role("link").first.click()
-        await expect(page.get_by_role("heading", level=1)).to_contain_text("rated")
+        await expect(page.locator(".tab th").first).to_have_text("began")
+        await page.locator(".tab tbody").get_by_role("link").first.click()
+        await expect(page.get_by_role("heading", level=1)).to_contain_text("charged")
         await expect(page.locator(".facts")).to_contain_text("1.80")
 
 

@@ -124,6 +124,7 @@ function login() {
 }
 
 login();
+addEventListener("hashchange", login); // a link that is opened where the page is open already
 listen();
 tabs();
 keys();
