@@ -8,6 +8,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "output"
 WIDTH = 80
 EXCEPTIONS = {
     "$ ": "the command as it was typed",
+    "\ufeffDescription,Prefix,": "the header of a rate deck: a file for a spreadsheet",
 }
 """How a longer line may begin, and why."""
 

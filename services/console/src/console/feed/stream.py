@@ -30,7 +30,7 @@ async def stream(request: Request) -> Response:
 
 async def _events(visit: Visit, stop: asyncio.Event) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
-    checked_at, said_at = loop.time(), loop.time()
+    checked_at, sent_at = loop.time(), loop.time()
     yield "retry: 2000\n\n"
     with visit.console.hub.listening() as listener:
         while not stop.is_set():
@@ -46,10 +46,10 @@ async def _events(visit: Visit, stop: asyncio.Event) -> AsyncIterator[str]:
                 except (ApiAway, ApiRefused):
                     pass  # the session may still be good: asked again in a minute
             for happening in found:
-                said_at = now
+                sent_at = now
                 yield f"data: {_json(visit, happening)}\n\n"
-            if now - said_at >= _SILENCE_S:
-                said_at = now
+            if now - sent_at >= _SILENCE_S:
+                sent_at = now
                 yield ": still here\n\n"
 
 

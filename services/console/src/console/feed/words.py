@@ -71,9 +71,9 @@ def happening_of(formats: Formats, topic: str, key: bytes | None, value: bytes |
         data = known.data.model_validate_json(value)
     except (ValidationError, ValueError, RecursionError):
         return Happening(topic, account_id)
-    said = say(data, formats)
+    news = say(data, formats)
     account_id = str(getattr(data, "account_id", None) or "")
-    return Happening(topic, account_id, said.at, said.text, said.tone, said.link)
+    return Happening(topic, account_id, news.at, news.text, news.tone, news.link)
 
 
 def _rated(call: CallRated, formats: Formats) -> _Said:

@@ -107,9 +107,9 @@ class FactsCache:
         found = self._new.get(key)
         if found is not None:
             return found
-        return self._keep(key, self._old.get(key) or _look_up(digits))
+        return self._save(key, self._old.get(key) or _look_up(digits))
 
-    def _keep(self, key: str, found: NumberFacts) -> NumberFacts:
+    def _save(self, key: str, found: NumberFacts) -> NumberFacts:
         if len(self._new) >= self._limit:
             self._old, self._new = self._new, {}
         self._new[key] = found
