@@ -6,7 +6,11 @@ from collections.abc import Iterable, Mapping
 from aiohttp import web
 
 from ringfence_simulators.fusionpbx.access.logins import SESSION, FusionPbxLogins, Session, denied
-from ringfence_simulators.fusionpbx.calls import SimulatedFusionPbxCall, export_csv
+from ringfence_simulators.fusionpbx.calls import (
+    LEG_COLUMNS,
+    SimulatedFusionPbxCall,
+    export_csv,
+)
 from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
 from ringfence_simulators.fusionpbx.web.expressions import (
     BadExpression,
@@ -105,7 +109,8 @@ class ExportPage:
 
 
 def _computed(added: Iterable[SelectedColumn], row: Mapping[str, str]) -> dict[str, str]:
-    names = {f"c.{name}": value for name, value in row.items()}
+    names = {f"c.{name}": "" for name in LEG_COLUMNS}
+    names |= {f"c.{name}": value for name, value in row.items()}
     names |= {"e.extension": row["extension"], "e.effective_caller_id_name": row["extension_name"]}
     return {column.alias: column.value(names) for column in added}
 
