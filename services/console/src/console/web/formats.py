@@ -65,7 +65,8 @@ class Formats:
     def zone_named(self) -> str:
         """The zone in words, for the foot of a table."""
         now = datetime.now(self._zone)
-        return f"{self.zone} ({get_timezone_name(now, 'short', locale=self._locale)})"
+        short = get_timezone_name(now, "short", locale=self._locale)
+        return self.zone if short == self.zone else f"{self.zone} ({short})"
 
 
 def as_instant(at: datetime | str | None) -> datetime | None:
