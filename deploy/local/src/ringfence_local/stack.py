@@ -261,6 +261,8 @@ class Stack:
             await self.supervisor.start(program)
         for service in self._services:
             await self._wait_until_up(service, partial(self.health, service))
+        if "accounts" in self._services:  # its API listens a moment after /health answers
+            await self._wait_until_up("accounts", partial(_listens, self.ports["accounts"]))
 
     async def _start_console(self) -> None:
         """Start the web pages, which need the API and the topics alone."""
