@@ -82,7 +82,7 @@ def what_became(outcome: Outcome) -> str:
         ({"caller_name": "📞🏴‍☠️ ‮evil"}, RATED),
         ({"caller_name": Raw('"\\ud800"')}, DEAD),
         ({"destination_number": "1" * 10_000}, WAITS),
-        ({"destination_number": "14165550100\x00"}, RATED),
+        ({"destination_number": "14165550100\x00"}, WAITS),
         ({"destination_number": "1٤١٦٥٥٥٠١٠٠"}, WAITS),
         ({"destination_number": "'; delete from rating.account; --"}, WAITS),
         ({"destination_number": ""}, WAITS),
