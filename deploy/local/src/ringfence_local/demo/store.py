@@ -4,20 +4,13 @@ from dataclasses import dataclass
 
 import asyncpg
 
-_KINDS = (
-    "failed", "off", "would be off", "exhausted", "switching", "metered", "low", "ok",
-)  # fmt: skip
-"""The states of a client, those that need help first. See `WatchedClient.kind`."""
+from accounts.situation.store_kinds import KIND, KINDS, SERVICE_FLAGS
 
-_CLIENTS = """
+_CLIENTS = f"""
 with service as (
     select account_id,
-        bool_or(confirmed = 'suspended') as off,
-        bool_or(open) as open,
         bool_or(wanted = 'suspended') as wanted_off,
-        bool_or(open and attempts > 0 and last_error <> '') as failed,
-        bool_or(not live and would = 'suspended') as would_be_off,
-        max(last_error) filter (where open) as last_error
+        {SERVICE_FLAGS}
     from report.service_state group by account_id
 ), product as (
     select account_id, bool_or((service ->> 'prepaid')::boolean) as prepaid
@@ -27,22 +20,13 @@ with service as (
         l.threshold_micro, coalesce(l.credit_limit_micro, 0) as credit_limit_micro,
         coalesce(l.held, false) as held, coalesce(s.wanted_off, false) as wanted_off,
         coalesce(s.last_error, '') as last_error,
-        case
-            when s.failed then 'failed'
-            when s.off and not s.open then 'off'
-            when s.open then 'switching'
-            when s.would_be_off then 'would be off'
-            when l.level = 'exhausted' and p.prepaid then 'exhausted'
-            when l.level = 'exhausted' then 'metered'
-            when l.level = 'low' then 'low'
-            else 'ok'
-        end as kind
+        {KIND} as kind
     from report.balance b
     left join report.level l using (account_id)
     left join service s using (account_id)
     left join product p using (account_id)
 )
-"""
+"""  # noqa: S608 - constants of this package
 _LISTED = f"""{_CLIENTS}
 select * from client
 order by array_position($1::text[], kind), balance_micro - threshold_micro nulls last, account_id
@@ -74,7 +58,7 @@ class WatchedClient:
 
 async def read_clients(connection: asyncpg.Connection, limit: int) -> list[WatchedClient]:
     """At most `limit` clients: who needs help first, then by credit above the threshold."""
-    rows = await connection.fetch(_LISTED, list(_KINDS), limit)
+    rows = await connection.fetch(_LISTED, list(KINDS), limit)
     return [WatchedClient(**row) for row in rows]
 
 

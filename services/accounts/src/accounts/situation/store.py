@@ -6,21 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from accounts.situation.burn import DAY, WEEK, Burn
+from accounts.situation.store_kinds import KIND, KINDS, SERVICE_FLAGS
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.money import format_micro
 
-KINDS = ("failed", "off", "would be off", "exhausted", "switching", "metered", "low", "ok")
-"""The states of a client, those that need help first."""
-
-_CLIENTS = """
+_CLIENTS = f"""
 with service as (
     select account_id,
-        bool_or(confirmed = 'suspended') as off,
-        bool_or(open) as open,
-        bool_or(open and attempts > 0 and last_error <> '') as failed,
-        bool_or(not live and would = 'suspended') as would_be_off,
-        max(last_error) filter (where open) as last_error
+        {SERVICE_FLAGS}
     from report.service_state where not departed group by account_id
 ), product as (
     select account_id, bool_or((service ->> 'prepaid')::boolean) as prepaid
@@ -31,23 +25,14 @@ with service as (
             concat_ws(' ', a.client ->> 'first_name', a.client ->> 'last_name')) as name,
         l.threshold_micro, a.credit_limit_micro, a.outstanding_micro,
         coalesce(s.last_error, '') as last_error,
-        case
-            when s.failed then 'failed'
-            when s.off and not s.open then 'off'
-            when s.open then 'switching'
-            when s.would_be_off then 'would be off'
-            when l.level = 'exhausted' and p.prepaid then 'exhausted'
-            when l.level = 'exhausted' then 'metered'
-            when l.level = 'low' then 'low'
-            else 'ok'
-        end as kind
+        {KIND} as kind
     from accounts.account a
     left join report.balance b using (account_id)
     left join report.level l using (account_id)
     left join service s using (account_id)
     left join product p using (account_id)
 )
-"""
+"""  # noqa: S608 - constants of this package
 _FIRST = f"""{_CLIENTS}
 select * from client
 order by array_position($1::text[], kind),
