@@ -136,7 +136,7 @@ async def test_products_packages_and_tariffs(run: Run, tmp_path: Path) -> None:
     assert "retail" in (await run(tariff, "list")).stdout
     malformed = await run(
         product, "set", "anna", "pbx-1", "--kind", "fusionpbx", "--server", "wat5",
-        "--field", "extensions=2112-2116",
+        "--field", "extensions=2112 to 2116",
         "--field", "domain_tenant_and_main_dids=mcon.wat5.ictvoip.ca | 5192229000",
     )  # fmt: skip
     assert malformed.exit_code == 2
