@@ -33,13 +33,16 @@ with service as (
     left join product p using (account_id)
 )
 """  # noqa: S608 - constants of this package
+# Those who are listed, and of each kind at least one, with how many clients are of its kind.
 _FIRST = f"""{_CLIENTS}
-select * from client
-order by array_position($1::text[], kind),
-    balance_micro + credit_limit_micro - coalesce(threshold_micro, 0), account_id
-limit $2
-"""  # noqa: S608 - constants of this module
-_COUNTED = f"{_CLIENTS} select kind, count(*) from client group by kind"  # noqa: S608
+select * from (
+    select *, count(*) over (partition by kind) as of_kind,
+        row_number() over (partition by kind order by account_id) as in_kind,
+        row_number() over (order by array_position($1::text[], kind),
+            balance_micro + credit_limit_micro - coalesce(threshold_micro, 0), account_id) as place
+    from client
+) as placed where place <= $2 or in_kind = 1 order by place
+"""  # noqa: S608 - constants of this package
 _UNRATED = """
 select reason, count(*) as calls, coalesce(sum(billsec), 0)::bigint as talk_s,
     min(started_at) as oldest_at
@@ -97,11 +100,11 @@ class SituationStore:
 
     async def situation(self, midnight: datetime, limit: int) -> dict[str, Any]:
         """All of it; `midnight` is when today began, and `limit` how many clients are listed."""
-        kinds = await self._pool.fetch(_COUNTED)
-        first = await self._pool.fetch(_FIRST, list(KINDS), limit)
+        placed = await self._pool.fetch(_FIRST, list(KINDS), limit)
         counts = await self._pool.fetchrow(_COUNTS)
         assert counts is not None, "a row of counts"
-        found = {row["kind"]: row["count"] for row in kinds}
+        found = {row["kind"]: row["of_kind"] for row in placed}
+        first = [row for row in placed if row["place"] <= limit]
         burns = await self.burns([row["account_id"] for row in first])
         now = self._clock.now()
         return {

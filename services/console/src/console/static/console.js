@@ -2,24 +2,29 @@
 // Renews what depends on an event, and keeps the list of events. Without it every page still works.
 
 const RENEW_MS = 400; // events come in bursts: a part is fetched once for all of a burst
+const RENEW_ALL_MS = 1000; // what depends on every event
 const MOST_LINES = 50;
-const renewing = new WeakMap();
+const waiting = new WeakSet();
+const asked = new WeakMap();
 
 function renew(part, from) {
-  if (renewing.has(part)) return;
-  renewing.set(part, setTimeout(async () => {
+  if (waiting.has(part)) return;
+  waiting.add(part);
+  setTimeout(async () => {
+    waiting.delete(part); // an event from now on may be newer than the answer: it asks again
+    const number = (asked.get(part) || 0) + 1;
+    asked.set(part, number);
     try {
       // What a person is filling in is left alone.
       if (part.contains(document.activeElement) && document.activeElement.matches("input, select")) return;
       const answer = await fetch(from, { headers: { Accept: "text/html" }, redirect: "manual" });
-      if (answer.ok) part.innerHTML = await answer.text();
+      const text = await answer.text();
+      if (answer.ok && asked.get(part) === number) part.innerHTML = text;
       else if (answer.type === "opaqueredirect" || answer.status === 401) location.reload();
     } catch (error) {
       // The stream says that the connection is lost, and begins again.
-    } finally {
-      renewing.delete(part);
     }
-  }, RENEW_MS));
+  }, part.dataset.live === "*" ? RENEW_ALL_MS : RENEW_MS);
 }
 
 function depends(part, event) {
@@ -55,14 +60,23 @@ function listen() {
   const live = document.getElementById("live");
   if (!live || !document.querySelector("[data-live]")) return;
   const stream = new EventSource("/stream");
-  stream.onopen = () => { live.textContent = "Live."; };
-  stream.onerror = () => { live.textContent = "Connecting again…"; };
+  const parts = () => document.querySelectorAll("[data-live][data-from]");
+  let lost = false; // what happened since is on no list of ours: everything is asked again
+  stream.onopen = () => {
+    live.textContent = "Live.";
+    if (lost) parts().forEach((part) => renew(part, part.dataset.from));
+    lost = false;
+  };
+  stream.onerror = () => {
+    live.textContent = "Connecting again…";
+    lost = true;
+  };
   stream.addEventListener("ended", () => { stream.close(); location.assign("/login"); });
   stream.onmessage = (message) => {
     const event = JSON.parse(message.data);
     addLine(event);
-    for (const part of document.querySelectorAll("[data-live]")) {
-      if (part.dataset.from && depends(part, event)) renew(part, part.dataset.from);
+    for (const part of parts()) {
+      if (depends(part, event)) renew(part, part.dataset.from);
     }
   };
 }
