@@ -8,7 +8,7 @@ from tests.chaos.scenarios.scenario import Plan, Scenario
 from tests.chaos.suite import BY_NAME, run_scenario
 from tests.chaos.town import ChaosTown
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 PLANS = (
     (BY_NAME["kill"], Plan(calls=1_400, clients_each=1)),

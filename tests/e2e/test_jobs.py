@@ -16,7 +16,7 @@ import pytest
 from ringfence_local.stack import Stack
 from ringfence_testing.wait import until
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 BOUND_S = 120.0
 
 

@@ -37,7 +37,7 @@ from tests.support.lost_records import (
 )
 from tests.support.stack_harness import StackHarness
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(1800)]
 
 LOOKS = {"RINGFENCE_ANTI_ENTROPY_S": "2"}
 HEALED_S = 60

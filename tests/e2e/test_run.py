@@ -16,7 +16,7 @@ from ringfence_local.demo.sample import CLIENTS
 from ringfence_pbx.servers import load_servers
 from ringfence_testing.wait import until
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 SOURCES = {
     "fusionpbx-pull": {client.account_id for client in CLIENTS},
@@ -80,7 +80,7 @@ async def running(folder: Path) -> AsyncIterator[dict[str, Any]]:
         assert process.returncode is None, (folder / "run.log").read_text()
         yield json.loads(state_file.read_text())
         process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), 40) == 0
+        assert await asyncio.wait_for(process.wait(), 240) == 0
         assert not state_file.exists()
     finally:
         if process.returncode is None:
@@ -96,7 +96,7 @@ async def started(folder: Path, *words: str, **streams: Any) -> asyncio.subproce
 async def ringfence(folder: Path, *words: str) -> tuple[int | None, str]:
     """A command in the folder where the stack runs: its exit status and what it prints."""
     process = await started(folder, *words, stdout=asyncio.subprocess.PIPE)
-    output, _ = await asyncio.wait_for(process.communicate(), 60)
+    output, _ = await asyncio.wait_for(process.communicate(), 240)
     return process.returncode, output.decode()
 
 

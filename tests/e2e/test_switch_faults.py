@@ -17,7 +17,7 @@ from ringfence_local.demo.sample import BILL_FROM, PACKAGE, SampleClient, pbx_se
 from ringfence_local.demo.scene import PBX_ID
 from tests.support.switching_harness import SwitchingHarness
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 EXTENSIONS = ("2112", "2113")
 STATUS = "/app/sip_status/"

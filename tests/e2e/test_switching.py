@@ -44,7 +44,7 @@ from tests.support.switching_reference import (
     all_parts,
 )
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 UNIT = 1_000_000
 A_MINUTE = 1_800_000  # to a satellite: 1.50, and 20 % on it

@@ -22,7 +22,7 @@ from tests.support.mixed_stack import CannotInstall, MixedStack, unpack
 from tests.support.previous_release import NotHere, previous, same_major
 from tests.support.stack_harness import StackHarness
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(1800)]
 
 MINUTE = 1_800_000  # to a satellite: 1.50, and 20 % on it
 SPENT_BY = 12  # such calls end the 20.00 that each client begins with

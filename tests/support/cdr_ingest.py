@@ -113,7 +113,7 @@ async def ingest(
         yield Ingest(health, stop, task)
     finally:
         stop.set()
-        await asyncio.wait_for(task, 30)
+        await asyncio.wait_for(task, 120)
 
 
 def servers_toml(tmp_path: Path, **servers: dict[str, Any]) -> Path:

@@ -92,11 +92,11 @@ async def simulator_process(folder: Path, *options: str) -> AsyncIterator[str]:
         *command, "--seed", str(seed), *options, stdout=asyncio.subprocess.PIPE
     )
     try:
-        said = (await asyncio.wait_for(present(process.stdout).readline(), 30)).decode()
+        said = (await asyncio.wait_for(present(process.stdout).readline(), 120)).decode()
         yield said.split()[-1]
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), 120) == 0
         process._transport.close()  # type: ignore[attr-defined]
 
 

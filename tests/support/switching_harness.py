@@ -33,13 +33,14 @@ from ringfence_contracts.topics import (
 from ringfence_local.demo.sample import SampleApi, load_sample
 from ringfence_local.errors import StackError
 from ringfence_local.stack import Stack
+from ringfence_testing.wait import PATIENCE
 
 T = TypeVar("T")
 REPEATED = (
     ACCOUNT_CHANGED, BALANCE_CHANGED, BALANCE_ZERO, BALANCE_RESTORED, PAYMENT_RECEIVED,
     SERVICE_SUSPENDED, SERVICE_RESTORED,
 )  # fmt: skip
-_PATIENCE_S = 60.0
+_PATIENCE_S = 60.0 * PATIENCE
 
 
 class SwitchingHarness:

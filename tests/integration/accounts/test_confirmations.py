@@ -291,7 +291,7 @@ async def test_the_running_service_publishes_requests_and_confirmations(
             SERVICE_SUSPENDED, account_id, event.to_json(), uuid4(), NOW, "suspender"
         )
         await publisher.publish([confirmed])
-        events = await asyncio.wait_for(_values(reader, account_id, 3), 60)
+        events = await asyncio.wait_for(_values(reader, account_id, 3), 240)
     finally:
         stop.set()
         await service

@@ -133,6 +133,7 @@ def _is_typed(content: dict[str, Any], described: dict[str, Any]) -> bool:
     return False
 
 
+TOO_LARGE = base64.urlsafe_b64encode(b'["2026-01-01T00:00:00Z", "9223372036854775808"]').decode()
 CURSORS = [
     "x",
     "%00",
@@ -140,7 +141,7 @@ CURSORS = [
     base64.urlsafe_b64encode(b"[]").decode(),
     base64.urlsafe_b64encode(b'["0001-01-01T00:00:00+14:00", "a"]').decode(),
     base64.urlsafe_b64encode(b'["9999-12-31T23:59:59Z", "0"]').decode(),
-    base64.urlsafe_b64encode(b'["2026-01-01T00:00:00Z", "9223372036854775808"]').decode(),
+    TOO_LARGE,
     base64.urlsafe_b64encode(b"[" * 5000).decode(),
     base64.urlsafe_b64encode(b'["\\u0000"]').decode(),
     base64.urlsafe_b64encode(b'["\\ud800"]').decode(),
@@ -161,6 +162,9 @@ async def test_a_crafted_cursor_is_refused_in_words(filled: RunningApi) -> None:
             params = {"cursor": cursor} | dict.fromkeys(names & {"old", "new"}, 1)
             answer = await filled.http.get(real, params=params)
             asked += 1
+            if path == "/v1/operators" and cursor == TOO_LARGE:  # digits are a name
+                assert answer.status_code == 200, answer.text
+                continue
             assert answer.status_code == 422, (path, cursor, answer.text)
             fields = {error["field"] for error in answer.json()["errors"]}
             assert "cursor" in fields, (path, cursor, answer.text)

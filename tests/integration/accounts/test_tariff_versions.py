@@ -386,7 +386,7 @@ async def test_payments_are_accepted_while_imports_wait(api: RunningApi, databas
         )
 
     await until(waiting, timeout_s=20)
-    paid = await asyncio.wait_for(api.pay("k1", {"amount": "5.00"}), 10)
+    paid = await asyncio.wait_for(api.pay("k1", {"amount": "5.00"}), 40)
     assert paid.status_code == 201
     await transaction.rollback()
     await holder.close()

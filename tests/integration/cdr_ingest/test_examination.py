@@ -180,7 +180,7 @@ async def test_one_examination_is_made_at_a_time_by_all_replicas(
         assert shown.texts[0] == "waiting for another examination to end"
         assert begun == ["pbx1"]
         go_on.set()
-        await asyncio.wait_for(asyncio.gather(first, second), 30)
+        await asyncio.wait_for(asyncio.gather(first, second), 120)
         assert begun == ["pbx1", "pbx2"]
     finally:
         await other.close()

@@ -1,5 +1,6 @@
 """Sources that are down, slow or wrong are backed off and published once; no call is lost."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -180,15 +181,25 @@ async def test_a_server_that_asks_for_a_pause_is_not_asked_until_it_ends(
     file = servers_toml(tmp_path, **{ids[0]: two_feeds, ids[1]: entry(well)})
     async with ear(kafka_bootstrap) as heard:
         sick.faults.planned = [Fault("status", "/login.php", "429 5")]
+        began = time.monotonic()
+
+        def answered() -> bool:
+            nonlocal began
+            if sick.faults.planned:
+                began = time.monotonic()
+            return not sick.faults.planned
+
+        answer = asyncio.create_task(until(answered))  # it may come before the service has begun
         async with ingest(kafka_bootstrap, database, file):
-            await until(lambda: not sick.faults.planned)
-            began, wanted = time.monotonic(), place(sick)
+            await answer
+            wanted = place(sick)
             asked = sick.faults.planned = [Fault("slow", "/", "0", FOR_EVER)]
             other = place(well)
             await until(lambda: heard_all(heard, ids[1], {other}))
             await until(lambda: time.monotonic() - began > 2, what="what was under way ends")
             left = asked[0].times
             await until(lambda: time.monotonic() - began > 3.5)
-            assert asked[0].times == left, "no request during the pause"
+            asked_again = asked[0].times != left
+            assert not asked_again or time.monotonic() - began > 5, "no request during the pause"
             await until(lambda: heard_all(heard, ids[0], {wanted}))
             assert time.monotonic() - began > 4.5

@@ -41,11 +41,11 @@ async def simulator_process(folder: Path) -> AsyncIterator[Any]:
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        text = (await asyncio.wait_for(present(process.stdout).readline(), 30)).decode()
+        text = (await asyncio.wait_for(present(process.stdout).readline(), 120)).decode()
         yield text.split()[-1]
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), 120) == 0
         process._transport.close()  # type: ignore[attr-defined]
 
 
@@ -71,7 +71,7 @@ async def ingest(
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(process.wait(), 40)
+            await asyncio.wait_for(process.wait(), 240)
         log.close()
 
 

@@ -175,7 +175,7 @@ async def heard_number(heard: Ear, server_id: str, number: int) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(1800)
 async def test_a_hundred_thousand_calls_are_ingested_in_bounded_memory(
     server_id: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -218,7 +218,7 @@ async def test_a_hundred_thousand_calls_are_ingested_in_bounded_memory(
             )
         finally:
             process.terminate()
-            assert await asyncio.wait_for(process.wait(), 30) == 0
+            assert await asyncio.wait_for(process.wait(), 120) == 0
             process._transport.close()  # type: ignore[attr-defined]
     assert peak[0] < 180 * 2**20, f"{peak[0] / 2**20:.0f} MiB"
 

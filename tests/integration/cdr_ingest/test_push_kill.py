@@ -126,7 +126,7 @@ async def test_on_sigterm_it_answers_posts_in_progress_and_exits_with_0(
         load = [asyncio.create_task(report_until(done, module, answered)) for _ in range(20)]
         await until(partial(has_more, answered, 100), timeout_s=60)
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 60) == 0
+        assert await asyncio.wait_for(process.wait(), 240) == 0
         done.set()
         await asyncio.gather(*load)
     published = {call.source_call_id for call in await receiver.published()}

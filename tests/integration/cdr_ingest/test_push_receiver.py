@@ -504,6 +504,6 @@ async def test_a_sender_is_authenticated_before_it_is_asked_for_its_body(
         f"POST {path} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
         "Content-Length: 90000\r\n\r\n".encode()
     )
-    line = await asyncio.wait_for(reader.readline(), 5)
+    line = await asyncio.wait_for(reader.readline(), 20)
     writer.close()
     assert line.startswith(b"HTTP/1.1 401")

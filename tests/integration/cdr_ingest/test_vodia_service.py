@@ -72,7 +72,7 @@ async def ingest(
         yield f"127.0.0.1:{port}/cdr/{server_id}"
     finally:
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 40) == 0
+        assert await asyncio.wait_for(process.wait(), 240) == 0
 
 
 async def answers(port: int) -> bool:

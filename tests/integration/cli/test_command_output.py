@@ -39,7 +39,7 @@ from tests.support.golden_output import (
     printed,
 )
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 ROOT = Path(__file__).parents[3]
 BOUND_S = 60.0
 YEAR_BEGAN = f"{datetime.now(UTC).year}-01-01T00:00:00+00:00"

@@ -96,7 +96,7 @@ async def test_the_first_call_of_an_own_pbx_is_rated_in_shadow(
             stack = await state_of(home / ".ringfence-up", up, log)
             await money_goes(stack, f"http://127.0.0.1:{free_port}", database)
             up.send_signal(signal.SIGTERM)
-            assert await asyncio.wait_for(up.wait(), 60) == 0
+            assert await asyncio.wait_for(up.wait(), 240) == 0
     assert files_of(home) == before
     assert not (home / ".ringfence-up" / "stack.json").exists()
     check_first_output(read(log), home, stack)

@@ -42,7 +42,7 @@ class Desk:
             cwd=self._folder, env=self._environment | environment,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        output, errors = await asyncio.wait_for(process.communicate(), 90)
+        output, errors = await asyncio.wait_for(process.communicate(), 240)
         assert process.returncode is not None
         return process.returncode, output.decode(), errors.decode()
 
@@ -167,6 +167,6 @@ async def test_without_the_package_here_says_what_is_missing(
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, cwd=folder, stderr=asyncio.subprocess.PIPE
     )
-    _, errors = await asyncio.wait_for(process.communicate(), 60)
+    _, errors = await asyncio.wait_for(process.communicate(), 240)
     assert process.returncode == 2
     assert "needs the package ringfence-doctor" in " ".join(errors.decode().split())

@@ -100,7 +100,7 @@ async def test_each_service_has_a_login_of_its_own(tmp_path: Path) -> None:
         assert passwords(folder) == first
         verify = [sys.executable, "-m", "ringfence_cli.main", "database", "verify", "--wait=0"]
         done = await asyncio.create_subprocess_exec(*verify, env=environment)
-        assert await asyncio.wait_for(done.wait(), 60) == 0
+        assert await asyncio.wait_for(done.wait(), 240) == 0
         findings = await examine_postgres(stack.dsn_of("operator"), [])
         assert {finding.state for finding in findings} == {"ok"}
         assert not any("cannot be seen" in finding.message for finding in findings)

@@ -71,7 +71,7 @@ async def notifier(settings: dict[str, str]) -> AsyncIterator[asyncio.subprocess
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(process.wait(), 40)
+            await asyncio.wait_for(process.wait(), 240)
 
 
 async def publish(bootstrap: str, *events: tuple[Topic, EventData]) -> None:

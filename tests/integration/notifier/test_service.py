@@ -65,7 +65,7 @@ async def notifier(
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(process.wait(), 40)
+            await asyncio.wait_for(process.wait(), 240)
         log.close()
 
 
@@ -254,7 +254,7 @@ async def test_d15_a_service_that_has_to_exit_finishes_the_mail_in_flight(
             await until(lambda: b"finishing mails" in log_file.read_bytes(), timeout_s=60)
             assert process.returncode is None
             handler.may_answer.set()
-            assert await asyncio.wait_for(process.wait(), 60) != 0
+            assert await asyncio.wait_for(process.wait(), 240) != 0
     finally:
         await owner.close()
     assert await _states(database, account_id) == ["sent"]
@@ -283,7 +283,7 @@ async def test_an_invalid_template_stops_the_service_at_its_start_with_the_reaso
     async with notifier(
         kafka_bootstrap, database, find_free_port(), log=str(log_file), **folder
     ) as process:
-        await asyncio.wait_for(process.wait(), 30)
+        await asyncio.wait_for(process.wait(), 120)
     assert process.returncode != 0
     log = log_file.read_bytes()
     assert b"'Low Balance Alert', line 3" in log

@@ -131,7 +131,7 @@ async def test_a_sender_that_is_killed_at_any_step_sends_no_mail_twice(
                 server.at_step = lambda _: None
 
         server.at_step = kill
-        await asyncio.wait_for(process.wait(), 60)
+        await asyncio.wait_for(process.wait(), 240)
         async with harness.at_work():
             await until(partial(_recovered, harness), what=f"killed at {step}")
     states = await harness.states()

@@ -239,7 +239,7 @@ async def test_batches_in_flight_are_committed_before_a_rebalance(
         await publisher.publish([event(BALANCE_LOW, key, n) for n in range(20)])
         runs = (publisher, BALANCE_LOW, kafka_bootstrap, group, stop)
         first = asyncio.create_task(run_consumer(BatchRunner, slow, *runs))
-        await asyncio.wait_for(in_hand.wait(), 30)
+        await asyncio.wait_for(in_hand.wait(), 120)
         second = asyncio.create_task(run_consumer(BatchRunner, other, *runs))
         try:
             await until(lambda: caught_up(kafka_bootstrap, BALANCE_LOW, group), timeout_s=40)

@@ -150,7 +150,7 @@ async def test_the_loop_retries_while_the_broker_fails_and_ends_at_stop(pool: Po
     memory.refuses = None
     await until(lambda: len(memory.published) == 1200, what="all are delivered")
     stop.set()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, 40)
     assert memory.published == [event(number) for number in range(1200)]
     assert progress.read == 1200
     assert progress.problem() is None

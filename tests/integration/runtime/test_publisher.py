@@ -115,7 +115,7 @@ class Delivery:
 
     async def done(self) -> None:
         """Return when it is delivered, which is soon once the broker is back."""
-        await asyncio.wait_for(self.task, 20)
+        await asyncio.wait_for(self.task, 80)
 
 
 @pytest.mark.parametrize("streams", [1, 8])

@@ -6,6 +6,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, overload
 
+PATIENCE = 4
+"""A bound is what a quiet machine needs; a busy one may take so many times longer."""
+
 T = TypeVar("T")
 
 
@@ -34,10 +37,12 @@ async def until(
 ) -> T:
     """Call `condition` every `every_s` seconds and return its first truthy value.
 
-    It may be a coroutine function. It is called at least twice, the last time after the bound.
+    It may be a coroutine function. It is called at least twice, the last time after the bound,
+    which is PATIENCE times `timeout_s`.
     Raises AssertionError with `what` was awaited and the last value.
     """
-    deadline = time.monotonic() + timeout_s
+    bound_s = timeout_s * PATIENCE
+    deadline = time.monotonic() + bound_s
     while True:
         last_look = time.monotonic() >= deadline
         value = condition()
@@ -46,5 +51,5 @@ async def until(
             return found
         if last_look:
             awaited = what or getattr(condition, "__qualname__", repr(condition))
-            raise AssertionError(f"not within {timeout_s:g} s: {awaited}; last value: {found!r}")
+            raise AssertionError(f"not within {bound_s:g} s: {awaited}; last value: {found!r}")
         await asyncio.sleep(every_s)

@@ -60,6 +60,7 @@ class FeedReader:
             max_partition_fetch_bytes=256 * 1024,
         )
         await consumer.start()
+        self._hub.miss()
         try:
             while not stop.is_set():
                 found = await consumer.getmany(timeout_ms=_READ_MS, max_records=_MOST)

@@ -18,7 +18,11 @@ _CHECKED_AGAIN_S = 60.0
 
 
 async def stream(request: Request) -> Response:
-    """Send events until the browser leaves, the session ends, or the service stops."""
+    """Send events until the browser leaves, the session ends, or the service stops.
+
+    `listening` is the first, and comes again after events were lost: what a page shows may be
+    older than what follows.
+    """
     visit = Visit(request)
     await _check(visit)
     return StreamingResponse(
@@ -31,9 +35,11 @@ async def stream(request: Request) -> Response:
 async def _events(visit: Visit, stop: asyncio.Event) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     checked_at, sent_at = loop.time(), loop.time()
-    yield "retry: 2000\n\n"
     with visit.console.hub.listening() as listener:
+        yield "retry: 2000\n\n"
         while not stop.is_set():
+            if listener.missed():
+                yield "event: listening\ndata: {}\n\n"
             found = await listener.next(1.0)
             now = loop.time()
             if now - checked_at >= _CHECKED_AGAIN_S:

@@ -3,28 +3,42 @@
 
 const RENEW_MS = 400; // events come in bursts: a part is fetched once for all of a burst
 const RENEW_ALL_MS = 1000; // what depends on every event
+const AGAIN_MS = 3000; // the services may take an event in after this page has
+const WITHOUT_EVENT_MS = 20000;
 const MOST_LINES = 50;
 const waiting = new WeakSet();
+const again = new WeakMap();
 const asked = new WeakMap();
 
-function renew(part, from) {
+function happened(part) {
+  renew(part);
+  clearTimeout(again.get(part));
+  again.set(part, setTimeout(() => renew(part), AGAIN_MS));
+}
+
+function renew(part) {
   if (waiting.has(part)) return;
   waiting.add(part);
   setTimeout(async () => {
     waiting.delete(part); // an event from now on may be newer than the answer: it asks again
-    const number = (asked.get(part) || 0) + 1;
-    asked.set(part, number);
+    // What a person is filling in is left alone.
+    if (part.contains(document.activeElement) && document.activeElement.matches("input, select")) return;
     try {
-      // What a person is filling in is left alone.
-      if (part.contains(document.activeElement) && document.activeElement.matches("input, select")) return;
-      const answer = await fetch(from, { headers: { Accept: "text/html" }, redirect: "manual" });
-      const text = await answer.text();
-      if (answer.ok && asked.get(part) === number) part.innerHTML = text;
-      else if (answer.type === "opaqueredirect" || answer.status === 401) location.reload();
+      await fill(part);
     } catch (error) {
       // The stream says that the connection is lost, and begins again.
     }
   }, part.dataset.live === "*" ? RENEW_ALL_MS : RENEW_MS);
+}
+
+// Of several answers on their way, only the one that was asked for last is shown.
+async function fill(part) {
+  const number = (asked.get(part) || 0) + 1;
+  asked.set(part, number);
+  const answer = await fetch(part.dataset.from, { headers: { Accept: "text/html" }, redirect: "manual" });
+  const text = await answer.text();
+  if (answer.ok && asked.get(part) === number) part.innerHTML = text;
+  else if (answer.type === "opaqueredirect" || answer.status === 401) location.reload();
 }
 
 function depends(part, event) {
@@ -61,22 +75,19 @@ function listen() {
   if (!live || !document.querySelector("[data-live]")) return;
   const stream = new EventSource("/stream");
   const parts = () => document.querySelectorAll("[data-live][data-from]");
-  let lost = false; // what happened since is on no list of ours: everything is asked again
-  stream.onopen = () => {
+  // The stream misses nothing from here on; what happened since the page was made is asked for.
+  stream.addEventListener("listening", () => {
     live.textContent = "Live.";
-    if (lost) parts().forEach((part) => renew(part, part.dataset.from));
-    lost = false;
-  };
-  stream.onerror = () => {
-    live.textContent = "Connecting again…";
-    lost = true;
-  };
+    parts().forEach(happened);
+  });
+  setInterval(() => { if (!document.hidden) parts().forEach(renew); }, WITHOUT_EVENT_MS);
+  stream.onerror = () => { live.textContent = "Connecting again…"; };
   stream.addEventListener("ended", () => { stream.close(); location.assign("/login"); });
   stream.onmessage = (message) => {
     const event = JSON.parse(message.data);
     addLine(event);
     for (const part of parts()) {
-      if (depends(part, event)) renew(part, part.dataset.from);
+      if (depends(part, event)) happened(part);
     }
   };
 }
@@ -86,10 +97,9 @@ function tabs() {
   const card = document.querySelector("[data-tabs]");
   if (!card) return;
   const shown = card.querySelector(".tab");
-  const show = async (path) => {
-    const answer = await fetch(path, { redirect: "manual" });
-    if (answer.ok) shown.innerHTML = await answer.text();
-    else location.reload();
+  const show = (path) => {
+    shown.dataset.from = path;
+    fill(shown).catch(() => location.reload());
   };
   card.addEventListener("click", (click) => {
     const link = click.target.closest("a[data-tab], a[data-tab-link]");
