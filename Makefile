@@ -21,11 +21,13 @@ help: ## List the targets
 
 install: $(INSTALLED) ## Build .venv with every package and the `ringfence` command
 
-$(INSTALLED): requirements.lock $(PYPROJECTS) $(VERSION_FILE)
+$(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ringfence needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.11")'
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt
-	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r .venv/uv.txt
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r .venv/uv.txt
+
+$(INSTALLED): requirements.lock $(PYPROJECTS) $(VERSION_FILE) | $(BIN)/uv
 	$(BIN)/uv pip sync -q --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ,$(MEMBERS))
 	@$(BIN)/python -m compileall -q $(SOURCES)
@@ -110,7 +112,7 @@ version: ## Write another version into every file that names it: make version TO
 	@sed -i '/localhost\/ringfence\//s/newTag: .*}/newTag: $(TO)}/' deploy/kubernetes/base/kustomization.yaml deploy/kubernetes/overlays/*/kustomization.yaml
 	@echo "$(TO); next: make install, so that installed packages have this version too"
 
-lock: install ## Write requirements.lock again (make lock UPGRADE=--upgrade for newer versions)
+lock: $(BIN)/uv ## Write requirements.lock again (make lock UPGRADE=--upgrade for newer versions)
 	$(BIN)/uv pip compile -q $(addsuffix /pyproject.toml,$(MEMBERS)) \
 	  --group pyproject.toml:dev --group deploy/local/pyproject.toml:install \
 	  --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

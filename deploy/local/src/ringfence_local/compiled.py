@@ -67,6 +67,7 @@ def build() -> None:
     Raises CompilationFailed.
     """
     compiler = _compiler()
+    digest = _digest()  # before the copy: an edit during the compilation makes the copy an old one
     with tempfile.TemporaryDirectory(dir=sys.prefix, prefix="compiling-") as name:
         folder = Path(name) / "compiled"
         for package, source in _sources():
@@ -81,7 +82,7 @@ def build() -> None:
             raise CompilationFailed(f"{compiler} failed:\n{last}")
         shutil.rmtree(folder / "build")
         shutil.rmtree(folder / ".mypy_cache", ignore_errors=True)
-        (folder / _DIGEST).write_text(_digest(), encoding="ascii")
+        (folder / _DIGEST).write_text(digest, encoding="ascii")
         shutil.rmtree(FOLDER, ignore_errors=True)
         folder.rename(FOLDER)
 

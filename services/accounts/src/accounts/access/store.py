@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from accounts.access.new_secrets import new_secret
 from accounts.access.scopes import Caller, TokenScope
+from accounts.access.store_changes import changes_of
 from accounts.access.tokens import ApiToken, digest_of
 from accounts.paging import by_columns, decode_cursor, page
 from accounts.refusals import Clash, Unknown
@@ -194,17 +195,7 @@ class TokenStore:
 
     async def changes(self, cursor: str | None, limit: int) -> dict[str, Any]:
         """Who created, rotated and revoked tokens, the newest first."""
-        at, change_id = decode_cursor(cursor, read_instant, UUID)
-        rows = await self._pool.fetch(
-            "select change_id, token_id, what, changed_by, changed_at, before, after"
-            " from accounts.token_change"
-            " where $1::timestamptz is null or (changed_at, change_id) < ($1, $2::uuid)"
-            " order by changed_at desc, change_id desc limit $3",
-            at,
-            change_id,
-            limit + 1,
-        )
-        return page([dict(row) for row in rows], limit, by_columns("changed_at", "change_id"))
+        return await changes_of(self._pool, "token", "token_id", cursor, limit)
 
     async def _insert(self, connection: Connection, terms: TokenTerms, who: str) -> dict[str, Any]:
         now, secret = self._clock.now(), new_secret()

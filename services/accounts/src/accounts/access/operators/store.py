@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from accounts.access.operators.store_rows import (
     OperatorWrite,
@@ -14,6 +13,7 @@ from accounts.access.operators.store_rows import (
 from accounts.access.scopes import TokenScope
 from accounts.access.server_limits import check_server_limits, uses_servers
 from accounts.access.store import TokenStore
+from accounts.access.store_changes import changes_of
 from accounts.paging import by_columns, decode_cursor, page, read_id
 from accounts.refusals import Clash
 from accounts.store_rows import count_for
@@ -115,17 +115,7 @@ class OperatorStore:
 
     async def changes(self, cursor: str | None, limit: int) -> dict[str, Any]:
         """Who changed operators and gave them links, the newest first."""
-        at, change_id = decode_cursor(cursor, read_instant, UUID)
-        rows = await self._pool.fetch(
-            "select change_id, operator, what, changed_by, changed_at, before, after"
-            " from accounts.operator_change"
-            " where $1::timestamptz is null or (changed_at, change_id) < ($1, $2::uuid)"
-            " order by changed_at desc, change_id desc limit $3",
-            at,
-            change_id,
-            limit + 1,
-        )
-        return page([dict(row) for row in rows], limit, by_columns("changed_at", "change_id"))
+        return await changes_of(self._pool, "operator", "operator", cursor, limit)
 
     async def _end_logins(self, connection: Connection, name: str) -> None:
         now = self._clock.now()
