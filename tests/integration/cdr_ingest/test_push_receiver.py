@@ -7,21 +7,27 @@ import io
 import json
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import aiohttp
 import httpx
 import pytest
 
 from cdr_ingest.fusionpbx.export import FusionPbxSource
+from cdr_ingest.ingest import Ingester
 from cdr_ingest.receiver.collector import Collector
 from cdr_ingest.receiver.listener import Receiver, ReceiverLimits
 from cdr_ingest.sources.source import ALL_TENANTS
+from cdr_ingest.store import IngestStore
+from ringfence.kafka.publisher import open_publisher
 from ringfence.observe.health import Health
+from ringfence.postgres.pool import open_pool
 from ringfence_contracts.errors import BadInput, Retry
 from ringfence_contracts.events.call import CallCompleted
-from ringfence_simulators.freeswitch.channel import b_leg, channel_of
+from ringfence_simulators.freeswitch.channel import EndedChannel, b_leg, channel_of
 from ringfence_simulators.freeswitch.document import json_document, xml_document
 from ringfence_simulators.freeswitch.module import CdrModule, ModuleSettings, report_at_rate
 from ringfence_testing.wait import until
@@ -106,6 +112,56 @@ async def test_a_call_that_is_polled_and_posted_is_published_once(
         assert pushed.model_dump(exclude=differ) == expect(CallCompleted, pulled[0]).model_dump(
             exclude=differ
         )
+
+
+def with_variables(channel: EndedChannel, **variables: str) -> EndedChannel:
+    """The channel with other variables."""
+    return replace(channel, variables={**channel.variables, **variables})
+
+
+async def test_an_altered_repetition_of_a_post_is_one_dead_letter_that_names_what_differs(
+    kafka_bootstrap: str, database: str
+) -> None:
+    """The first post counts, also after a restart, and the true one may be repeated in silence."""
+    true = outbound(billsec=600)
+    altered = with_variables(true, billsec="6")
+    async with receiving(kafka_bootstrap, database) as receiver:
+        async with module_at(receiver) as module:
+            for each in (true, true, altered, altered, true):
+                assert await module.report(each)
+        letters = await receiver.parked()
+    assert [call.billsec for call in await receiver.published()] == [600]
+    ((body, reason),) = letters
+    assert reason == (
+        f"call {true.uuid} was posted before with other values: billsec got 6, expected 600"
+    )
+    assert CallCompleted.model_validate_json(body).billsec == 6
+
+    async with (
+        await open_pool(database, service="cdr-ingest") as pool,
+        open_publisher(kafka_bootstrap, source="cdr-ingest") as publisher,
+    ):
+        restarted = Ingester(store=IngestStore(pool), publisher=publisher)
+        call = CallCompleted.model_validate_json(body)
+        again, other = call.model_copy(update={"billsec": 600}), {"destination_number": "911"}
+        assert await restarted.ingest([again, call]) == 0
+        assert await restarted.ingest([again, call.model_copy(update=other)]) == 1
+    assert [call.billsec for call in await receiver.published()] == [600]
+    assert len(await receiver.parked()) == 2
+
+
+async def test_a_call_whose_id_was_posted_as_a_leg_before_is_a_dead_letter(
+    receiver: Receiving,
+) -> None:
+    """A post without the mark of an a leg would otherwise make the true call free in silence."""
+    true = outbound()
+    async with module_at(receiver) as module:
+        leg = with_variables(true, billsec="0", originating_leg_uuid=str(uuid4()))
+        assert await module.report(replace(leg, originator=true.profile))
+        assert await module.report(true)
+    assert await receiver.published() == []
+    ((_, reason),) = await receiver.parked()
+    assert "it was a leg of another call then, and is charged to nobody" in reason
 
 
 async def test_an_unreadable_body_is_a_dead_letter_and_the_next_post_succeeds(

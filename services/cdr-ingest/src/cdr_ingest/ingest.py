@@ -2,7 +2,8 @@
 
 For each batch, in this order:
 
-1. Records that were accepted before are dropped.
+1. Records that were accepted before are dropped; a post that says something else than the accepted
+   one is a dead letter.
 2. Legs that left by a carrier are decided if the call that they name is known (ADR 48).
 3. Dead letters and calls are published. A kill after this publishes the same event ids again.
 4. The records are saved as accepted. The caller then moves its cursor or answers the post; a kill
@@ -11,11 +12,12 @@ For each batch, in this order:
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 import structlog
 
+from cdr_ingest.altered_posts import altered_post, facts_of, posted_call
 from cdr_ingest.legs.batch import LegOutcome, look_at, new_leg
 from cdr_ingest.legs.store import LegStore
 from cdr_ingest.metrics import LEGS, RECORDS
@@ -41,7 +43,8 @@ class Ingester:
         self._legs = LegStore(store.pool)
         self._publisher = publisher
         self._clock = clock or SystemClock()
-        self._recent: OrderedDict[UUID, None] = OrderedDict()
+        self._recent: OrderedDict[UUID, int] = OrderedDict()
+        """The accepted records, each with the hash of what it says, if it was posted."""
         self._in_progress: dict[UUID, asyncio.Future[None]] = {}
 
     async def ingest(self, records: Sequence[SourceRecord]) -> int:
@@ -50,16 +53,16 @@ class Ingester:
         A record that another caller is ingesting at the same time is waited for, so a call that
         is polled and posted at once is published once.
         """
-        unseen = self._unseen(records)
+        unseen, repeated = self._unseen(records)
         while in_progress := {self._in_progress[key] for key in unseen if key in self._in_progress}:
             await asyncio.wait(in_progress)
-            unseen = self._unseen(records)
-        if not unseen:
+            unseen, repeated = self._unseen(records)
+        if not unseen and not repeated:
             return 0
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._in_progress.update(dict.fromkeys(unseen, done))
         try:
-            return await self._ingest(unseen)
+            return await self._ingest(unseen, repeated)
         finally:
             for key in unseen:
                 del self._in_progress[key]
@@ -71,13 +74,31 @@ class Ingester:
         others = [key for key in record_ids if key not in recent]
         return recent | (await self._store.accepted_ids(others) if others else set())
 
-    def _unseen(self, records: Sequence[SourceRecord]) -> dict[UUID, SourceRecord]:
-        by_id = {record_id(record): record for record in records}
-        return {key: record for key, record in by_id.items() if key not in self._recent}
+    def _unseen(
+        self, records: Sequence[SourceRecord]
+    ) -> tuple[dict[UUID, SourceRecord], list[SourceRecord]]:
+        """The records that are not known yet, by id, and those that say something else than one
+        that is known or came before.
+        """
+        unseen: dict[UUID, SourceRecord] = {}
+        hashes: dict[UUID, int] = {}
+        altered = []
+        for record in records:
+            key = record_id(record)
+            before = self._recent.get(key, hashes.get(key))
+            if before is None:
+                unseen[key], hashes[key] = record, _hash_of(record)
+            elif _hash_of(record) not in (before, 0):
+                altered.append(record)
+        return unseen, altered
 
-    async def _ingest(self, unseen: dict[UUID, SourceRecord]) -> int:
+    async def _ingest(
+        self, unseen: dict[UUID, SourceRecord], altered: Sequence[SourceRecord]
+    ) -> int:
         known = await self._store.accepted_ids(list(unseen))
+        altered = [*altered, *(unseen[key] for key in known if posted_call(unseen[key]))]
         new = {key: record for key, record in unseen.items() if key not in known}
+        new |= await self._altered(altered, new)
         calls = [record for record in new.values() if isinstance(record, CallCompleted)]
         bad = [record for record in new.values() if isinstance(record, BadRow)]
         await self._publisher.park_source_rows(
@@ -93,7 +114,7 @@ class Ingester:
             [(event.event_id, event.value) for event in events],
             legs.rows,
         )
-        self._remember(unseen)
+        self._remember({**unseen, **new})
         _report(new.values(), bad)
         return len(new)
 
@@ -114,10 +135,40 @@ class Ingester:
                 LEGS.labels(leg.call.server_id, "part-of-call").inc()
         return outcome
 
-    def _remember(self, ids: Collection[UUID]) -> None:
-        self._recent.update(dict.fromkeys(ids))
+    async def _altered(
+        self, altered: Sequence[SourceRecord], new: Mapping[UUID, SourceRecord]
+    ) -> dict[UUID, BadRow]:
+        """The dead letters, by id, of posts that say something else than what was accepted."""
+        if not altered:
+            return {}
+        accepted = await self._store.accepted_as([record_id(record) for record in altered])
+        found: dict[UUID, BadRow] = {}
+        for record in altered:
+            call, key = posted_call(record), record_id(record)
+            first = posted_call(new[key]) if key in new else None
+            disposition, value = accepted.get(key, ("", None))
+            before = first or (CallCompleted.model_validate_json(value) if value else None)
+            was_leg = isinstance(new.get(key), BLeg) or disposition == "b-leg"
+            if call is None or (before is None and not was_leg):
+                continue  # what was published is not kept any more
+            row = altered_post(call, before)
+            if row is not None:
+                found[record_id(row)] = row
+        known = await self.known_ids(list(found))
+        return {key: row for key, row in found.items() if key not in known}
+
+    def _remember(self, records: Mapping[UUID, SourceRecord]) -> None:
+        self._recent.update({key: _hash_of(record) for key, record in records.items()})
         while len(self._recent) > _REMEMBERED:
             self._recent.popitem(last=False)
+
+
+def _hash_of(record: SourceRecord) -> int:
+    """The hash of what a posted call says; 0 for records that are not compared."""
+    call = posted_call(record)
+    if call is None:
+        return 0
+    return hash((isinstance(record, BLeg), *facts_of(call))) or 1
 
 
 def _report(new: Collection[SourceRecord], bad: Sequence[BadRow]) -> None:

@@ -70,6 +70,15 @@ class IngestStore:
         )
         return {row["record_id"] for row in rows}
 
+    async def accepted_as(self, record_ids: Sequence[UUID]) -> dict[UUID, tuple[str, bytes | None]]:
+        """The disposition of records that were accepted before, and the published value if kept."""
+        rows = await self._pool.fetch(
+            "select record_id, disposition, value from cdr_ingest.record"
+            " left join cdr_ingest.published_call using (record_id) where record_id = any($1)",
+            record_ids,
+        )
+        return {row["record_id"]: (row["disposition"], row["value"]) for row in rows}
+
     async def save_records(
         self,
         rows: Sequence[RecordRow],
