@@ -25,6 +25,14 @@ from tests.support.suspender import UNIT, SuspenderHarness, order, profile, reas
 EXTENSIONS = {"tenant": MCON, "extensions": ("2112", "2113")}
 
 
+NOT_HELD = """
+insert into balance_watch.account (
+    account_id, currency, outstanding_micro, profile_version, balance_micro, balance_version,
+    level, held
+) values ('1001', 'CAD', 0, 1, 5000000, 3, 'ok', false)
+"""
+
+
 class PbxHarness(SuspenderHarness):
     """The handler, its database and a simulated FusionPBX."""
 
@@ -118,6 +126,33 @@ async def test_a_hold_that_ended_before_the_pbx_was_reached_sends_no_mail(
         await until(harness.is_confirmed)
     assert await harness.enabled() == {True}
     assert await harness.topics() == [SERVICE_RESTORED.name]
+
+
+async def test_a_hold_that_balance_watch_does_not_have_cuts_nobody_and_is_reported(
+    harness: PbxHarness, drivers: Mapping[str, PbxDriver]
+) -> None:
+    """A program that can write to balance.zero must not be able to switch telephones off."""
+    await harness.sql(NOT_HELD)
+    await harness.zero()
+    async with harness.working(drivers):
+        await harness.until_alarm("suspension-failed")
+        assert await harness.enabled() == {True}
+        (failed,) = [e for e in await harness.events() if hasattr(e, "failed_at")]
+        assert "balance-watch does not hold this client" in failed.reason
+        await harness.sql("update balance_watch.account set held = true, level = 'exhausted'")
+        await until(harness.is_confirmed, timeout_s=30)
+        assert await harness.enabled() == {False}
+
+
+async def test_an_order_by_hand_switches_off_without_a_hold(
+    harness: PbxHarness, drivers: Mapping[str, PbxDriver]
+) -> None:
+    await harness.sql(NOT_HELD)
+    await harness.zero()
+    await harness.client(2, orders=(order("manual"),))
+    async with harness.working(drivers):
+        await until(harness.is_confirmed)
+    assert await harness.enabled() == {False}
 
 
 @pytest.mark.parametrize("end", ["restored", "exempt"])

@@ -71,6 +71,11 @@ class ServiceState:
         return self.wanted_seq > self.confirmed_seq
 
     @property
+    def is_off_for_funds_alone(self) -> bool:
+        """Whether it is to be off by the funds hold, and by nothing else."""
+        return self.wanted == "suspended" and self.holds == ("funds",)
+
+    @property
     def is_confirmed_off(self) -> bool:
         """Whether it is confirmed off and is to stay off."""
         return self.wanted == self.confirmed == "suspended" and not self.is_due

@@ -130,6 +130,12 @@ class BatchWorker:
             await self._switch(batch, plan.changes)  # 3
         await self._finish(batch)  # 4
 
+    async def fail(self, due: Sequence[DueService], reason: str) -> None:
+        """Services that must not be switched now."""
+        now = self._clock.now()
+        failed = [fail(item, reason, False, now, self._settings) for item in due]
+        await self._store.finish(BatchResult(self._server_id, failed=failed), now)
+
     async def _switch(self, batch: Batch, changes: Sequence[ElementChange]) -> None:
         for start in range(0, len(changes), self._driver.at_once):
             chunk = changes[start : start + self._driver.at_once]

@@ -18,6 +18,10 @@ from suspender.switching.batch import Batch, BatchWorker, driver_answer
 from suspender.switching.store import WorkStore
 
 QUEUES: tuple[SwitchState, ...] = ("active", "suspended")
+_NOT_HELD = (
+    "balance-watch does not hold this client for funds, so the service stays on: if no payment has"
+    " just come in, another program wrote to balance.zero"
+)
 log = structlog.get_logger()
 
 
@@ -103,7 +107,7 @@ class ServerWorker:
     async def _next(self, queue: SwitchState) -> Batch | None:
         """The next batch of a queue; None: nothing is due that the other queue does not hold."""
         limit = 1 if self._breaker.failing else self._driver.at_once
-        due = await self._store.due(self._server_id, queue, limit)
+        due = await self._founded(await self._store.due(self._server_id, queue, limit))
         loose, self._loose[queue] = self._loose[queue][:limit], []
         if not due and not loose:
             return None
@@ -120,6 +124,18 @@ class ServerWorker:
         if not turns and not rows:
             return None
         return Batch(turns, {item.service.key: item for item in due}, rows, survey.context)
+
+    async def _founded(self, due: Sequence[DueService]) -> list[DueService]:
+        """Those that may be switched: a funds hold is checked with its owner before the cut.
+
+        The others fail: they are looked at again, and the operator learns of them.
+        """
+        unfounded = await self._store.without_hold(due)
+        if unfounded:
+            await self._batches.fail(
+                [item for item in due if item.service.key in unfounded], _NOT_HELD
+            )
+        return [item for item in due if item.service.key not in unfounded]
 
     def _fitting(self, turns: Sequence[Turn]) -> list[Turn]:
         """The turns that fit into a batch, at least one; none with elements of the other queue."""

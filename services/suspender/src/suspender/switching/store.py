@@ -8,7 +8,7 @@ from typing import Any, cast
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.events.account import Service
 from suspender.rules.account import AccountState
-from suspender.rules.elements import REST, OwnedExtensions, is_open
+from suspender.rules.elements import REST, OwnedExtensions, ServiceKey, is_open
 from suspender.rules.suspension import SwitchState
 from suspender.rules.turns import Rest, Survey, names_of, turn_of
 from suspender.rules.work import BatchResult, ConfirmedService, DueService, LooseElement
@@ -145,6 +145,21 @@ class WorkStore:
         return [
             _due(row, accounts[row["account_id"]]) for row in rows if row["account_id"] in accounts
         ]
+
+    async def without_hold(self, due: Sequence[DueService]) -> set[ServiceKey]:
+        """Those that are to be off for funds alone, though balance-watch holds no such account.
+
+        The account was restored a moment ago, or the crossing did not come from balance-watch.
+        """
+        for_funds = [item.service for item in due if item.service.is_off_for_funds_alone]
+        if not for_funds:
+            return set()
+        rows = await self.pool.fetch(
+            "select account_id from report.level where account_id = any($1) and not held",
+            list({service.account_id for service in for_funds}),
+        )
+        not_held = {row["account_id"] for row in rows}
+        return {service.key for service in for_funds if service.account_id in not_held}
 
     async def loose(self) -> list[LooseElement]:
         """Elements on all servers that may have to be switched although no service is due."""
