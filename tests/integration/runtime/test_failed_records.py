@@ -30,7 +30,13 @@ from ringfence.postgres.alarms import Alarms
 from ringfence.postgres.pool import open_pool
 from ringfence_contracts.errors import EXIT_BUG
 from ringfence_contracts.records import Outcome, Received, Rejected
-from ringfence_contracts.topics import BALANCE_RESTORED, DEAD_LETTER_BYTES, NOTIFIER_ALARM
+from ringfence_contracts.topics import (
+    BALANCE_RESTORED,
+    CALL_RATED,
+    DEAD_LETTER_BYTES,
+    FLUSHED,
+    NOTIFIER_ALARM,
+)
 
 TOPIC = BALANCE_RESTORED
 SHELLS = ["BatchRunner", "GuardedAgents"]
@@ -318,5 +324,33 @@ async def test_dead_letter_topics_of_an_earlier_release_take_larger_records(
         found = {entry[0]: entry[1] for entry in answer.resources[0][4]}
         assert found["max.message.bytes"] == str(DEAD_LETTER_BYTES)
         assert found["retention.ms"] == "86400000"
+    finally:
+        await admin.close()
+
+
+async def test_a_broker_without_copies_flushes_what_decides_who_is_off(
+    own_kafka_bootstrap: str,
+) -> None:
+    """Also topics of an earlier release; not where a record has copies, nor the calls."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=own_kafka_bootstrap)
+    await admin.start()
+    try:
+        topics = [ConfigResource(ConfigResourceType.TOPIC, t) for t in (*FLUSHED, CALL_RATED.name)]
+
+        async def flushed() -> dict[str, bool]:
+            answers = await admin.describe_configs(topics)
+            return {
+                resource[3]: any((e[0], e[1]) == ("flush.messages", "1") for e in resource[4])
+                for answer in answers
+                for resource in answer.resources
+            }
+
+        assert await flushed() == dict.fromkeys(FLUSHED, True) | {CALL_RATED.name: False}
+        plain = ConfigResource(ConfigResourceType.TOPIC, FLUSHED[0], {"retention.ms": "86400000"})
+        await admin.alter_configs([plain])
+        await create_topics(own_kafka_bootstrap, replication=3)
+        assert not (await flushed())[FLUSHED[0]]
+        await create_topics(own_kafka_bootstrap)
+        assert (await flushed())[FLUSHED[0]]
     finally:
         await admin.close()

@@ -166,6 +166,16 @@ _FOR_EVER = (PAYMENT_RECEIVED, TARIFF_PUBLISHED)
 """Topics kept for ever: a ledger is rebuilt from these and the calls."""
 
 
+FLUSHED = (
+    PAYMENT_RECEIVED.name, ACCOUNT_CHANGED.name, BALANCE_LOW.name, BALANCE_ZERO.name,
+    BALANCE_RESTORED.name,
+)  # fmt: skip
+"""Topics that a broker without copies writes to its disk before it acknowledges a record.
+
+After a power cut the others are published again by their owners; these decide at once who is off.
+"""
+
+
 def topic_configs() -> dict[str, dict[str, str]]:
     """The configuration of each topic, by name, where it differs from the broker's defaults."""
     configs = {topic.name: {"retention.ms": str(RETENTION_MS)} for topic in ALL_TOPICS}

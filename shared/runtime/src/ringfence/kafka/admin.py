@@ -16,12 +16,14 @@ from ringfence.kafka.brokers import Bootstrap, client_arguments
 from ringfence_contracts.errors import RingfenceError
 from ringfence_contracts.topics import (
     DEAD_LETTER_BYTES,
+    FLUSHED,
     PARTITIONS,
     dead_letter_topics,
     topic_configs,
 )
 
 _SIZE = "max.message.bytes"
+_FLUSH = "flush.messages"
 _SET_ON_TOPIC = 1  # Kafka's ConfigSource DYNAMIC_TOPIC_CONFIG
 log = structlog.get_logger()
 
@@ -50,7 +52,7 @@ async def create_topics(bootstrap: Bootstrap, replication: int = 1) -> list[str]
         if missing:
             await _create(admin, missing, replication)
         await _until_usable(admin)
-        await _raise_dead_letter_sizes(admin, set(topic_configs()) - missing.keys())
+        await _adjust(admin, set(topic_configs()), replication)
         await _until_served(bootstrap)
         return sorted(missing)
     finally:
@@ -73,26 +75,35 @@ async def _create(
             raise TopicsDiffer(f"topic {name} could not be made: {error!r}") from error
 
 
-async def _raise_dead_letter_sizes(admin: AIOKafkaAdminClient, existing: set[str]) -> None:
-    """Let dead-letter topics of an earlier release take records of DEAD_LETTER_BYTES.
+async def _adjust(admin: AIOKafkaAdminClient, existing: set[str], replication: int) -> None:
+    """Give topics of an earlier release what they need today.
 
-    Their other settings stay. Where the brokers refuse it, dead letters are cut instead.
+    Dead-letter topics take records of DEAD_LETTER_BYTES, and FLUSHED topics without copies are
+    flushed. Their other settings stay. Where the brokers refuse it, dead letters are cut instead.
     """
-    names = [name for name in dead_letter_topics() if name in existing]
-    if not names:
+    wanted = {name: {_SIZE: DEAD_LETTER_BYTES} for name in dead_letter_topics()}
+    if replication == 1:
+        wanted |= {name: {_FLUSH: 1} for name in FLUSHED}
+    wanted = {name: configs for name, configs in wanted.items() if name in existing}
+    if not wanted:
         return
-    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in wanted]
     changed = []
     for answer in await admin.describe_configs(asked):
         for code, _, _, name, entries in answer.resources:
             own = {e[0]: e[1] for e in entries if _is_set_on_topic(e)}
-            if code == 0 and int(own.get(_SIZE, 0)) < DEAD_LETTER_BYTES:
-                configs = own | {_SIZE: str(DEAD_LETTER_BYTES)}
-                changed.append(ConfigResource(ConfigResourceType.TOPIC, name, configs))
+            lacking = {key: str(value) for key, value in wanted[name].items() if not _has(own, key)}
+            if code == 0 and lacking:
+                changed.append(ConfigResource(ConfigResourceType.TOPIC, name, own | lacking))
     for answer in await admin.alter_configs(changed) if changed else ():
         for code, reason, *_ in answer.resources:
             if code:
-                log.warning("dead-letter topics stay small", reason=reason)
+                log.warning("topics keep their settings", reason=reason)
+
+
+def _has(own: Mapping[str, str], key: str) -> bool:
+    """Whether a topic has what it needs: a larger size, or its operator's own choice to flush."""
+    return key in own and (key != _SIZE or int(own[key]) >= DEAD_LETTER_BYTES)
 
 
 def _is_set_on_topic(entry: Sequence[Any]) -> bool:
