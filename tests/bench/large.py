@@ -11,7 +11,7 @@ import os
 import resource
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID, uuid5
@@ -28,10 +28,11 @@ from ringfence_contracts.ids import charge_id
 from ringfence_local.embedded.postgres import Postgres
 
 MIGRATIONS = Path(__file__).parents[2] / "deploy" / "migrations"
-AT = datetime(2026, 11, 27, 12, tzinfo=UTC)
+AT = datetime(2026, 10, 27, 12, tzinfo=UTC)
 BILLSEC, COST_MICRO = 45, 10_000
 _CALLS = UUID(int=7)
 _COPIED_AT_ONCE = 200_000
+_STEP = timedelta(milliseconds=1)
 _WHY = {
     "rate_per_min": "0.01", "increment": "60/60", "markup_percent": "100", "connection_fee": "0",
     "prefix": "1416", "destination": "Toronto, Ontario", "tariff": "north", "version": "1",
@@ -59,8 +60,11 @@ async def load(database: asyncpg.Connection, count: int, accounts: int) -> None:
         await database.copy_records_to_table(
             "record",
             schema_name="cdr_ingest",
-            columns=("record_id", "server_id", "tenant", "source", "disposition"),
-            records=[(row[6], "pbx", "north.example", "bench", "published") for row in rows],
+            columns=("record_id", "server_id", "tenant", "source", "disposition", "accepted_at"),
+            records=[
+                (row[6], "pbx", "north.example", "bench", "published", AT + _STEP * number)
+                for number, row in enumerate(rows, first)
+            ],
         )
         click.echo(f"\rloaded {first + len(rows):,} of {count:,} entries", nl=False)
     click.echo()

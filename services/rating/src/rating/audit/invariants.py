@@ -7,7 +7,9 @@ from typing import NamedTuple
 from rating.anti_entropy.check import check_copies
 from rating.audit.checkpoints.costs import cost_of
 from rating.audit.checkpoints.ledger_check import LedgerCheck, LedgerFindings, check_unchanged
+from rating.audit.checkpoints.place_check import PlaceCheck, differ, new_place_check
 from rating.audit.checkpoints.store import CheckpointStore
+from rating.audit.checkpoints.store_places import AcceptedCall, PlacesStore
 from rating.audit.finding import Check, OnProgress
 from rating.audit.holds import check_holds
 from rating.audit.payments import check_payments
@@ -45,7 +47,13 @@ async def verify(
         sums = _sums_of(ledger)
     await _check_legs(store, single)
     on_progress("calls", None, None)
-    checks = [balances, costs, await _check_places(store, wait_s), single]
+    if full:
+        places = await _check_places(store, wait_s)
+    else:
+        places = await PlaceCheck(
+            PlacesStore(store.pool), wait_s=wait_s, on_progress=on_progress
+        ).run()
+    checks = [balances, costs, places, single]
     checks.append(await check_unchanged(checkpoints, on_progress=on_progress, full=full))
     for name, check in (
         ("payments", check_payments),
@@ -139,7 +147,8 @@ async def _charges(store: AuditStore) -> AsyncIterator[ChargeRow]:
 
 
 async def _check_places(store: AuditStore, wait_s: float) -> Check:
-    check = Check("I3", "every accepted call is rated, not billed, unrated or dead: one of them")
+    """I3 by all accepted calls, without its checkpoint."""
+    check = new_place_check()
     deadline = asyncio.get_running_loop().time() + wait_s
     rows = await store.drift("rating.drift_i3")
     while rows and asyncio.get_running_loop().time() < deadline:
@@ -147,8 +156,8 @@ async def _check_places(store: AuditStore, wait_s: float) -> Check:
         rows = await store.drift("rating.drift_i3")
     check.counted = f"{await store.count('report.accepted_record')} records"
     for row in rows:
-        found = "nowhere" if row["places"] == 0 else f"in {row['places']} places"
-        check.differs(f"call {row['call_id']} of {row['server_id']}: found {found}")
+        call = AcceptedCall(row["call_id"], row["server_id"], row["accepted_at"])
+        differ(check, call, row["places"])
     return check
 
 

@@ -9,7 +9,9 @@ from prometheus_client import Gauge
 
 from rating.anti_entropy.check import copy_key
 from rating.audit.checkpoints.ledger_check import AUDIT_BUDGET, LedgerCheck, check_unchanged
+from rating.audit.checkpoints.place_check import PlaceCheck
 from rating.audit.checkpoints.store import CheckpointStore
+from rating.audit.checkpoints.store_places import PlacesStore
 from rating.audit.finding import lasting_rows
 from rating.audit.holds import hold_key
 from rating.audit.payments import payment_key
@@ -38,8 +40,8 @@ log = structlog.get_logger()
 class Audit:
     """The loop; one of several replicas counts at a time.
 
-    A count joins all accepted calls with the ledger, so it waits while `behind` says that the
-    worker has a backlog. The first one waits `poll_s` seconds, in which a worker that has just
+    A count reads the calls behind its checkpoints, so it waits while `behind` says that the worker
+    has a backlog. The first one waits `poll_s` seconds, in which a worker that has just
     started learns its backlog.
     """
 
@@ -83,9 +85,10 @@ class Audit:
     async def audit_once(self, stop: asyncio.Event | None = None) -> dict[str, int] | None:
         """Count and set the metrics; None while another replica counts, or after `stop` is set."""
         stop = stop or asyncio.Event()
-        found = await self._store.drifting(IN_FLIGHT_S)
-        if found is None:
-            return None
+        async with self._store.counting() as alone:
+            if not alone:
+                return None
+            found = await self._places()
         found |= await self._in_ledger()
         found |= await self._between_services(stop)
         if stop.is_set():
@@ -96,6 +99,14 @@ class Audit:
                 log.error("the books drift", invariant=invariant, rows=rows)
         AUDITED.set_to_current_time()
         return found
+
+    async def _places(self) -> dict[str, int]:
+        """The number of calls that are nowhere, or in several places; moves the checkpoint on."""
+        store = PlacesStore(self._store.pool)
+        check = await PlaceCheck(
+            store, wait_s=0, on_progress=self._turned, in_flight_s=IN_FLIGHT_S
+        ).run()
+        return {check.name: check.found}
 
     async def _in_ledger(self) -> dict[str, int]:
         """The number of differences in the ledger; moves its checkpoints on."""

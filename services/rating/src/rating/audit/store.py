@@ -1,6 +1,7 @@
 """The reads of verification; nothing here writes."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 from uuid import UUID
 
@@ -40,9 +41,6 @@ group by a.currency order by a.currency
 """
 
 
-_DRIFTING = """
-select count(*) as "I3" from rating.drift_i3 where accepted_at < now() - make_interval(secs => $1)
-"""
 _NOT_COMPARED = """
 select count(*) from report.level w
 left join report.balance b using (account_id)
@@ -78,18 +76,15 @@ class AuditStore:
             )
         )
 
-    async def drifting(self, in_flight_s: int) -> dict[str, int] | None:
-        """The number of rows that violate I3; None while another replica counts them.
-
-        Calls accepted within the last `in_flight_s` seconds may be in flight and do not count.
-        """
+    @asynccontextmanager
+    async def counting(self) -> AsyncIterator[bool]:
+        """Count alone: yields false while another replica counts."""
         async with self._pool.acquire() as connection, connection.transaction():
-            if not await connection.fetchval(
-                "select pg_try_advisory_xact_lock(hashtext('rating.audit'))"
-            ):
-                return None
-            row = await connection.fetchrow(_DRIFTING, in_flight_s, timeout=_TIMEOUT_S)
-            return dict(row or {})
+            yield bool(
+                await connection.fetchval(
+                    "select pg_try_advisory_xact_lock(hashtext('rating.audit'))"
+                )
+            )
 
     async def drift(self, view: str) -> list[asyncpg.Record]:
         """The rows that violate an invariant."""
