@@ -23,7 +23,7 @@ from ringfence_contracts.topics import (
     SERVICE_SUSPENDED,
     Topic,
 )
-from ringfence_testing.wait import until
+from ringfence_testing.wait import PATIENCE, until
 
 TOPICS = (BALANCE_LOW, BALANCE_ZERO, SERVICE_SUSPENDED, SERVICE_RESTORED)
 _LOOK_EVERY_S = 0.1
@@ -33,7 +33,7 @@ _TICK_S = 0.01
 async def seen_within(bound_s: float, condition: Callable[[], object]) -> None:
     """Wait for a condition. When it is not met within the bound, what is there is all there is."""
     with suppress(AssertionError):
-        await until(condition, timeout_s=bound_s, every_s=_LOOK_EVERY_S)
+        await until(condition, timeout_s=bound_s / PATIENCE, every_s=_LOOK_EVERY_S)
 
 
 class Sight(NamedTuple):

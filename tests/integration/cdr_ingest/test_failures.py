@@ -192,12 +192,11 @@ async def test_a_server_that_asks_for_a_pause_is_not_asked_until_it_ends(
         answer = asyncio.create_task(until(answered))  # it may come before the service has begun
         async with ingest(kafka_bootstrap, database, file):
             await answer
-            wanted = place(sick)
             asked = sick.faults.planned = [Fault("slow", "/", "0", FOR_EVER)]
             other = place(well)
             await until(lambda: heard_all(heard, ids[1], {other}))
             await until(lambda: time.monotonic() - began > 2, what="what was under way ends")
-            left = asked[0].times
+            left, wanted = asked[0].times, place(sick)
             await until(lambda: time.monotonic() - began > 3.5)
             asked_again = asked[0].times != left
             assert not asked_again or time.monotonic() - began > 5, "no request during the pause"
