@@ -33,7 +33,8 @@ async def supervisor(tmp_path: Path) -> AsyncIterator[Supervisor]:
 
 
 async def is_up(supervisor: Supervisor, name: str, times: int = 1) -> None:
-    await until(lambda: supervisor.log(name).read_text().count("up") == times, what=f"{name} up")
+    log = supervisor.log(name)
+    await until(lambda: log.is_file() and log.read_text().count("up") == times, what=f"{name} up")
 
 
 async def test_a_killed_process_is_restarted_and_counted(supervisor: Supervisor) -> None:
@@ -58,6 +59,23 @@ async def test_the_pause_before_a_restart_doubles(tmp_path: Path) -> None:
     assert loop.time() - started >= 0.05 + 0.1 + 0.2 + 0.2
     assert supervisor.children["failing"].last_exit == 75
     await supervisor.stop()
+
+
+async def test_a_restart_that_fails_is_tried_again(supervisor: Supervisor) -> None:
+    """As while the disk of the logs is full: the process must not stay away for ever."""
+    child = await supervisor.start(Program("sleeper", SLEEPER))
+    await is_up(supervisor, "sleeper")
+    log = supervisor.log("sleeper")
+    log.unlink()
+    log.mkdir()
+    os.kill(supervisor.pid("sleeper"), signal.SIGKILL)
+    await until(lambda: child.state == "waiting", what="its end")
+    since = asyncio.get_running_loop().time()
+    await until(lambda: asyncio.get_running_loop().time() - since > 0.5, what="some attempts")
+    assert supervisor.restart_count("sleeper") == 0
+    log.rmdir()
+    await is_up(supervisor, "sleeper")
+    assert supervisor.restart_count("sleeper") == 1
 
 
 async def test_a_process_that_exits_with_0_is_not_restarted(supervisor: Supervisor) -> None:

@@ -141,9 +141,12 @@ class Supervisor:
             if time.monotonic() - started > STEADY_S:
                 pause_s = self._pause_s
             child.state = "waiting"
-            await asyncio.sleep(pause_s)
-            pause_s = min(self._pause_max_s, pause_s * 2)
-            await self._spawn(child)
+            while not child.pid:
+                await asyncio.sleep(pause_s)
+                pause_s = min(self._pause_max_s, pause_s * 2)
+                # No process, file or memory is left for it now: a full disk has space again later.
+                with contextlib.suppress(OSError):
+                    await self._spawn(child)
             child.restart_count += 1
 
     async def _stop_child(self, child: Child) -> None:
