@@ -3,6 +3,7 @@
 import os
 import signal
 import smtplib
+import sys
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from ringfence.kafka.admin import TopicsDiffer, create_topics
 from ringfence.kafka.publisher import make_producer
 from ringfence_contracts.topics import PARTITIONS, topic_configs
 from ringfence_local.embedded.postgres import Postgres
+from ringfence_local.embedded.server import run_tool
+from ringfence_local.errors import StackError
 from ringfence_local.mail.inbox import Inbox, read_mails
 
 
@@ -130,3 +133,9 @@ async def test_topics_with_other_partitions_are_rejected(
     monkeypatch.setattr("ringfence.kafka.admin.PARTITIONS", PARTITIONS + 1)
     with pytest.raises(TopicsDiffer, match=f"has {PARTITIONS} partitions, not {PARTITIONS + 1}"):
         await create_topics(kafka_bootstrap)
+
+
+def test_a_tool_that_does_not_end_is_a_failed_start(tmp_path: Path) -> None:
+    """The keeper tries a failed start again; any other error would end it in silence."""
+    with pytest.raises(StackError, match=r"python\S* did not end within 0.2 s"):
+        run_tool([sys.executable, "-c", "import time; time.sleep(60)"], 0.2)

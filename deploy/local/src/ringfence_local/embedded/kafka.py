@@ -193,9 +193,7 @@ class Kafka:
         tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", properties]
         if self._secure is not None:
             tool += self._secure.format_arguments()
-        done = subprocess.run(  # noqa: S603 - our own command line
-            [*self._java, *tool], capture_output=True, text=True, timeout=60, check=False
-        )
+        done = server.run_tool([*self._java, *tool], 240)
         if done.returncode != 0:
             raise StackError(
                 f"Apache Kafka could not format {self._folder}: {done.stderr or done.stdout}"

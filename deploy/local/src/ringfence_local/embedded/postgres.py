@@ -192,11 +192,11 @@ class Postgres:
         base = ["-h", "127.0.0.1", "-p", str(self.port), "-U", SUPERUSER]
         ask = f"select 1 from pg_database where datname = '{DATABASE}'"  # noqa: S608 - a constant
         password = {"PGPASSWORD": self._password.read_text(encoding="utf-8").strip()}
-        found = subprocess.run(  # noqa: S603 - our own command line
+        found = server.run_tool(
             [program("psql"), *base, "-d", "postgres", "-Atc", ask],
-            capture_output=True, text=True, timeout=30, check=False,
+            240,
             env={**os.environ, **password},
-        )  # fmt: skip
+        )
         if found.stdout.strip() != "1":
             self._run("createdb", *base, DATABASE, settings=password)
 
@@ -212,14 +212,11 @@ class Postgres:
 
         Raises StackError for a failure if `must`. `typed` is its standard input.
         """
-        done = subprocess.run(  # noqa: S603 - our own command line
+        done = server.run_tool(
             child.with_parent_death_signal(
                 [program(name), *arguments], end_by="SIGTERM", user=self._user
             ),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+            240,
             cwd="/",
             input=typed,
             env={**os.environ, **(settings or {})},

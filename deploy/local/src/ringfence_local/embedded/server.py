@@ -1,9 +1,13 @@
 """The common interface of the embedded Kafka and PostgreSQL, and how one is started."""
 
 import asyncio
-from typing import Protocol
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any, Protocol
 
-from ringfence_local.errors import TransientStartError
+from ringfence_local.errors import StackError, TransientStartError
 
 _STARTS = 3
 
@@ -35,6 +39,19 @@ class EmbeddedServer(Protocol):
     def stop(self) -> None:
         """Stop it cleanly, or kill it after a timeout. Does nothing if it does not run."""
         ...
+
+
+def run_tool(command: Sequence[str], bound_s: float, **options: Any) -> CompletedProcess[str]:
+    """Run a program of a server to its end, whatever its exit status; its output is text.
+
+    Raises StackError if it does not end in time: a busy machine is no reason to give up for ever.
+    """
+    try:
+        return subprocess.run(  # noqa: S603 - our own command line
+            command, capture_output=True, text=True, timeout=bound_s, check=False, **options
+        )
+    except subprocess.TimeoutExpired:
+        raise StackError(f"{Path(command[0]).name} did not end within {bound_s:g} s") from None
 
 
 def start(server: EmbeddedServer) -> None:
