@@ -131,9 +131,10 @@ IMAGE_LOCK = $(BIN)/uv pip compile -q -c requirements.lock --universal --python-
 .lock-simulators:
 	$(IMAGE_LOCK) deploy/images/simulators.in $(filter shared/%,$(IN_IMAGES)) deploy/simulators/pyproject.toml \
 	  --output-file deploy/images/simulators.lock
-# First what all services need, then in addition what mails need: see deploy/images/Dockerfile.
+# First what all services need, then in addition what mails need: see deploy/images/Dockerfile. The
+# console is in no image yet.
 .lock-services:
-	$(IMAGE_LOCK) $(IN_IMAGES) $(filter-out services/notifier/%,$(wildcard services/*/pyproject.toml)) \
+	$(IMAGE_LOCK) $(IN_IMAGES) $(filter-out services/notifier/% services/console/%,$(wildcard services/*/pyproject.toml)) \
 	  --output-file deploy/images/services.lock
 .lock-requirements:
 	$(IMAGE_LOCK) $(IN_IMAGES) services/*/pyproject.toml \
