@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +144,9 @@ async def test_a_refusal_is_published_at_once_and_its_outage_survives_a_restart(
     monkeypatch.setenv("TEST_FUSIONPBX_WRONG", "wrong" * 10)
     wrong = servers_toml(tmp_path, **{ids[0]: entry(sick, api_key={"env": "TEST_FUSIONPBX_WRONG"})})
     async with ear(kafka_bootstrap) as heard:
-        for _ in range(2):
+        for start in range(1, 3):
             async with ingest(kafka_bootstrap, database, wrong):
+                await until(partial(has_refused, sick, start))
                 await until(lambda: outages(database))
                 await until(lambda: heard.events(SOURCE_FAILED, ids[0]))
                 await until(lambda: no_outbox(database))
@@ -155,6 +157,11 @@ async def test_a_refusal_is_published_at_once_and_its_outage_survives_a_restart(
         assert len(failed) == 1
         assert "refuses the api key" in failed[0].reason
     assert sick.logins.failed == 2, "one login for each start: FusionPBX bans for more"
+
+
+def has_refused(pbx: FusionPbxSimulator, logins: int) -> bool:
+    """Whether the PBX has refused so many logins."""
+    return pbx.logins.failed >= logins
 
 
 async def no_outbox(dsn: str) -> bool:

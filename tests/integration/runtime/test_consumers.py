@@ -23,7 +23,7 @@ from ringfence_contracts.errors import Retry
 from ringfence_contracts.ids import derive
 from ringfence_contracts.records import Outcome, Outgoing, Received, Rejected
 from ringfence_contracts.topics import BALANCE_LOW, NOTICE_SENT, SERVICE_RESTORED, Topic
-from ringfence_testing.wait import until
+from ringfence_testing.wait import PATIENCE, until
 from tests.support.narrow import present
 
 SHELLS = [BatchRunner, GuardedAgents]
@@ -231,7 +231,7 @@ async def test_batches_in_flight_are_committed_before_a_rebalance(
         """Until the other replica has records, which it should not, or long enough for that."""
         in_hand.set()
         with suppress(AssertionError):
-            await until(lambda: bool(other.seen), timeout_s=6)
+            await until(lambda: bool(other.seen), timeout_s=6 / PATIENCE)
         return await handle(batch)
 
     slow.handle = held  # type: ignore[method-assign]
