@@ -7,7 +7,7 @@ have other texts than its posts. Pure.
 
 from typing import Any
 
-from cdr_ingest.sources.source import BadRow, BLeg, SourceRecord
+from cdr_ingest.sources.source import BadRow, SourceRecord
 from ringfence_contracts.events.call import CallCompleted
 
 _POSTS = ("freeswitch-push", "vodia-push")
@@ -18,9 +18,8 @@ _COMPARED = (
 
 
 def posted_call(record: SourceRecord) -> CallCompleted | None:
-    """The call of a record, if it was posted; None for others, and for legs that are no call."""
-    call = record.call if isinstance(record, BLeg) else record
-    return call if isinstance(call, CallCompleted) and call.source in _POSTS else None
+    """The call of a record, if it was posted; None for others, and for legs: they are decided."""
+    return record if isinstance(record, CallCompleted) and record.source in _POSTS else None
 
 
 def facts_of(call: CallCompleted) -> tuple[Any, ...]:

@@ -168,7 +168,7 @@ def _hash_of(record: SourceRecord) -> int:
     call = posted_call(record)
     if call is None:
         return 0
-    return hash((isinstance(record, BLeg), *facts_of(call))) or 1
+    return hash(facts_of(call)) or 1
 
 
 def _report(new: Collection[SourceRecord], bad: Sequence[BadRow]) -> None:
