@@ -89,7 +89,7 @@ class Client:
     async def ended(self) -> bool:
         """Whether the server closes the connection within 5 s, without an answer."""
         try:
-            return await asyncio.wait_for(self._reader.read(), 20) == b""
+            return await asyncio.wait_for(self._reader.read(), 5) == b""
         except ConnectionError:
             return True
 

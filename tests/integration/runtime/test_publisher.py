@@ -115,7 +115,7 @@ class Delivery:
 
     async def done(self) -> None:
         """Return when it is delivered, which is soon once the broker is back."""
-        await asyncio.wait_for(self.task, 80)
+        await asyncio.wait_for(self.task, 20)
 
 
 @pytest.mark.parametrize("streams", [1, 8])

@@ -86,7 +86,7 @@ async def test_a_wait_ends_at_once_by_a_stop_signal(tmp_path: Path) -> None:
     async with started(tmp_path, dsn=dsn, brokers="127.0.0.1:1") as (process, url, _):
         await until(lambda: _says(url, "waiting for PostgreSQL at 127.0.0.1:"), timeout_s=60)
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert await asyncio.wait_for(process.wait(), 5) == 0
 
 
 @pytest.mark.parametrize("secret", ["s3cr3t-word"])

@@ -53,16 +53,16 @@ class Ingester:
         A record that another caller is ingesting at the same time is waited for, so a call that
         is polled and posted at once is published once.
         """
-        unseen, repeated = self._unseen(records)
+        unseen, altered = self._unseen(records)
         while in_progress := {self._in_progress[key] for key in unseen if key in self._in_progress}:
             await asyncio.wait(in_progress)
-            unseen, repeated = self._unseen(records)
-        if not unseen and not repeated:
+            unseen, altered = self._unseen(records)
+        if not unseen and not altered:
             return 0
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._in_progress.update(dict.fromkeys(unseen, done))
         try:
-            return await self._ingest(unseen, repeated)
+            return await self._ingest(unseen, altered)
         finally:
             for key in unseen:
                 del self._in_progress[key]
@@ -81,14 +81,16 @@ class Ingester:
         that is known or came before.
         """
         unseen: dict[UUID, SourceRecord] = {}
-        hashes: dict[UUID, int] = {}
         altered = []
         for record in records:
             key = record_id(record)
-            before = self._recent.get(key, hashes.get(key))
+            before = self._recent.get(key)
+            if before is None and key not in unseen:
+                unseen[key] = record
+                continue
             if before is None:
-                unseen[key], hashes[key] = record, _hash_of(record)
-            elif _hash_of(record) not in (before, 0):
+                before = _hash_of(unseen[key])
+            if _hash_of(record) not in (before, 0):
                 altered.append(record)
         return unseen, altered
 

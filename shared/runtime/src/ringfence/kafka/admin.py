@@ -48,11 +48,16 @@ async def create_topics(bootstrap: Bootstrap, replication: int = 1) -> list[str]
     await admin.start()
     try:
         present = await _partitions(admin)
-        missing = {name: c for name, c in topic_configs().items() if name not in present}
+        needed = _needed(replication)
+        missing = {
+            name: configs | needed.get(name, {})
+            for name, configs in topic_configs().items()
+            if name not in present
+        }
         if missing:
             await _create(admin, missing, replication)
         await _until_usable(admin)
-        await _adjust(admin, set(topic_configs()), replication)
+        await _adjust(admin, {name: c for name, c in needed.items() if name not in missing})
         await _until_served(bootstrap)
         return sorted(missing)
     finally:
@@ -75,24 +80,27 @@ async def _create(
             raise TopicsDiffer(f"topic {name} could not be made: {error!r}") from error
 
 
-async def _adjust(admin: AIOKafkaAdminClient, existing: set[str], replication: int) -> None:
-    """Give topics of an earlier release what they need today.
-
-    Dead-letter topics take records of DEAD_LETTER_BYTES, and FLUSHED topics without copies are
-    flushed. Their other settings stay. Where the brokers refuse it, dead letters are cut instead.
-    """
-    wanted = {name: {_SIZE: DEAD_LETTER_BYTES} for name in dead_letter_topics()}
+def _needed(replication: int) -> dict[str, dict[str, str]]:
+    """What topics of an earlier release may lack: large dead letters, and the flush."""
+    needed = {name: {_SIZE: str(DEAD_LETTER_BYTES)} for name in dead_letter_topics()}
     if replication == 1:
-        wanted |= {name: {_FLUSH: 1} for name in FLUSHED}
-    wanted = {name: configs for name, configs in wanted.items() if name in existing}
-    if not wanted:
+        needed |= {name: {_FLUSH: "1"} for name in FLUSHED}
+    return needed
+
+
+async def _adjust(admin: AIOKafkaAdminClient, needed: Mapping[str, Mapping[str, str]]) -> None:
+    """Give existing topics what they lack of `needed`, by topic; their other settings stay.
+
+    Where the brokers refuse it, dead letters are cut instead.
+    """
+    if not needed:
         return
-    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in wanted]
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in needed]
     changed = []
     for answer in await admin.describe_configs(asked):
         for code, _, _, name, entries in answer.resources:
             own = {e[0]: e[1] for e in entries if _is_set_on_topic(e)}
-            lacking = {key: str(value) for key, value in wanted[name].items() if not _has(own, key)}
+            lacking = {key: text for key, text in needed[name].items() if not _has(own, key)}
             if code == 0 and lacking:
                 changed.append(ConfigResource(ConfigResourceType.TOPIC, name, own | lacking))
     for answer in await admin.alter_configs(changed) if changed else ():
