@@ -55,6 +55,7 @@ _MEASURED = (
     (re.compile(r"(?<=ok    clock            ).*"), "(how far from ours)"),
     (re.compile(r"(?<=ok    reachable        version )[\d.]+"), "#"),
     (re.compile(r"(?<=ok    migrations       )\d+"), "#"),
+    (re.compile(r"\b\d+\.\d MB, \d+ migrations"), "# MB, # migrations"),  # of a backup
 )
 
 
