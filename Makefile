@@ -8,6 +8,8 @@ PYTHON ?= python3
 # Most tests wait for servers and processes, so run more at the same time than there are cores.
 JOBS ?= 3
 BIN := .venv/bin
+# pytest writes its version of each test module once, not in every run.
+export PYTHONDONTWRITEBYTECODE :=
 MEMBERS := $(patsubst %/pyproject.toml,%,$(sort $(wildcard shared/*/pyproject.toml services/*/pyproject.toml))) deploy/cli deploy/doctor deploy/local deploy/simulators deploy/vectors
 PYPROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 VERSION_FILE := shared/runtime/src/ringfence/version.py
@@ -55,7 +57,7 @@ test: compiled ## Run all tests that run on one machine, against real servers
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-fast: install ## Run unit and contract tests that need no server, with fewer examples
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q --no-servers --hypothesis-profile=fast tests/unit tests/contract $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q --no-servers --hypothesis-profile=fast tests/unit tests/contract $(ARGS)
 
 coverage: install ## Show the coverage of unit and contract tests, by package (make coverage ARGS=tests/e2e: and of these)
 	@rm -rf .coverage && mkdir .coverage

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import click
@@ -39,6 +40,7 @@ def _no_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect_ex", refuse)
 
 
+@cache
 def help_of(path: tuple[str, ...]) -> str:
     """The help of a command on a terminal of 80 columns, after the line that asks for it."""
     arguments = [*path, "--help"]

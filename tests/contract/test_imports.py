@@ -17,8 +17,9 @@ from pathlib import Path
 import grimp
 import pytest
 
-ROOT = Path(__file__).parents[2]
-SOURCES = [
+from tests.support.sources import ROOT, module_of
+
+FOLDERS = [
     source
     for folder in ("shared/*/src", "services/*/src", "deploy/*/src")
     for source in ROOT.glob(folder)
@@ -60,11 +61,11 @@ def ours() -> frozenset[str]:
 @cache
 def tree(module: str) -> ast.Module:
     """A module's syntax tree."""
-    for source in SOURCES:
+    for source in FOLDERS:
         base = source.joinpath(*module.split("."))
         for file in (base.with_suffix(".py"), base / "__init__.py"):
             if file.is_file():
-                return ast.parse(file.read_text(encoding="utf-8"))
+                return module_of(file)
     raise FileNotFoundError(module)
 
 

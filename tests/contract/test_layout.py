@@ -4,20 +4,14 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from ringfence.settings import CommonSettings
+from tests.support.sources import ROOT, SOURCES, module_of, nodes_of, text_of
 
-ROOT = Path(__file__).parents[2]
 SERVICES = sorted(path.parent for path in ROOT.glob("services/*/pyproject.toml"))
-SOURCES = sorted(
-    path
-    for folder in ("shared/*/src", "services/*/src", "deploy/*/src")
-    for path in ROOT.glob(f"{folder}/**/*.py")
-)
 ROOMS = ("__init__", "__main__", "settings", "service", "store")
 SAYS_NOTHING = {"util", "utils", "common", "helper", "helpers", "base", "manager", "misc"}
 NOT_OURS = {
@@ -32,12 +26,6 @@ def package(service: Path) -> Path:
     return service / "src" / service.name.replace("-", "_")
 
 
-@cache
-def parsed(path: Path) -> ast.Module:
-    """A file's syntax tree."""
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
 def shown(path: Path) -> str:
     """A path from the root of the repository."""
     return str(path.relative_to(ROOT))
@@ -45,7 +33,7 @@ def shown(path: Path) -> str:
 
 def lines(path: Path) -> int:
     """How many lines a file has."""
-    return len(path.read_text(encoding="utf-8").splitlines())
+    return len(text_of(path).splitlines())
 
 
 def test_there_are_seven_services() -> None:
@@ -65,7 +53,7 @@ def test_every_service_has_the_same_modules(service: Path, room: str) -> None:
 
 @each_service
 def test_main_starts_the_service_and_does_nothing_else(service: Path) -> None:
-    main = parsed(package(service) / "__main__.py")
+    main = module_of(package(service) / "__main__.py")
     assert not [n for n in main.body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
     assert lines(package(service) / "__main__.py") <= 20
 
@@ -104,7 +92,7 @@ def test_no_file_or_folder_has_a_meaningless_name() -> None:
 def functions() -> Iterator[tuple[str, int]]:
     """Every function of the product: its place, and its length in lines."""
     for path in SOURCES:
-        for node in ast.walk(parsed(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 assert node.end_lineno is not None
                 length = node.end_lineno - node.lineno + 1
@@ -156,14 +144,14 @@ SQL = re.compile(
 )
 
 
-def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Every text of a file but its docstrings; a formatted text as a whole."""
+def texts(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and text of every text of a file but its docstrings; a formatted one as a whole."""
     documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
     skipped: set[int] = set()
-    for node in ast.walk(tree):
+    for node in nodes_of(path):
         if isinstance(node, documented) and node.body and isinstance(node.body[0], ast.Expr):
             skipped.add(id(node.body[0].value))
-    for node in ast.walk(tree):
+    for node in nodes_of(path):
         if isinstance(node, ast.JoinedStr):
             skipped |= {id(part) for part in node.values}
             yield node.lineno, ast.unparse(node)
@@ -178,7 +166,7 @@ def test_sql_is_only_in_stores() -> None:
         for path in SOURCES
         if not path.stem.startswith("store")
         if not shown(path).startswith("deploy/") and "/ringfence/postgres/" not in shown(path)
-        for line, text in texts(parsed(path))
+        for line, text in texts(path)
         if SQL.search(text)
     ]
     assert elsewhere == []
@@ -193,15 +181,15 @@ def test_money_is_never_a_float() -> None:
     wrong = [
         f"{shown(path)}:{line} {name}: {kind}"
         for path in SOURCES
-        for line, name, kind in annotated(parsed(path))
+        for line, name, kind in annotated(path)
         if name.endswith("_micro") and (FRACTIONS.search(kind) or not WHOLE.search(kind))
     ]
     assert wrong == []
 
 
-def annotated(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
-    """Every annotated name of a file: arguments, fields, variables."""
-    for node in ast.walk(tree):
+def annotated(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Line, name and annotation of a file's arguments, fields and variables."""
+    for node in nodes_of(path):
         if isinstance(node, ast.AnnAssign):
             yield node.lineno, ast.unparse(node.target), ast.unparse(node.annotation)
         elif isinstance(node, ast.arg) and node.annotation is not None:
@@ -215,7 +203,7 @@ def written_files() -> Iterator[tuple[Path, str]]:
         if not path.is_file() or parts & NOT_OURS or path.name == "uv.lock":
             continue
         try:
-            yield path, path.read_text(encoding="utf-8")
+            yield path, text_of(path)
         except UnicodeDecodeError:
             continue
 

@@ -7,14 +7,9 @@ import pytest
 
 from tests.support.golden_files import compare
 from tests.support.log_events import LogEvent, NotUnderstood, log_events
+from tests.support.sources import SOURCES, text_of
 
-ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden" / "log-events.txt"
-SOURCES = sorted(
-    path
-    for folder in ("shared/**/src", "services/*/src", "deploy/**/src")
-    for path in ROOT.glob(f"{folder}/**/*.py")
-)
 
 
 def events_of(tmp_path: Path, text: str) -> set[LogEvent]:
@@ -41,7 +36,7 @@ def test_log_events_are_as_reviewed(found: set[LogEvent]) -> None:
 def test_every_log_call_is_found(found: set[LogEvent]) -> None:
     """By a pattern that does not use syntax trees, so that no call is missed."""
     pattern = re.compile(r'\blog\.(?:debug|info|warning|error|exception|critical)\(\s*"([^"]+)"')
-    texts = {text for path in SOURCES for text in pattern.findall(path.read_text("utf-8"))}
+    texts = {text for path in SOURCES for text in pattern.findall(text_of(path))}
     assert len(texts) > 50
     assert texts <= {event.name for event in found}
 

@@ -2,17 +2,12 @@
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-SOURCES = sorted(
-    path
-    for folder in ("shared/*/src", "services/*/src", "deploy/*/src")
-    for path in ROOT.glob(f"{folder}/**/*.py")
-)
+from tests.support.sources import ROOT, SOURCES, module_of, nodes_of
+
 ONE_FOR_EACH_SERVICE = {"Settings"}
 STILL_TWICE: set[str] = {
     "BalanceWatch",
@@ -89,9 +84,9 @@ def types_of(module: ast.Module) -> Iterator[str]:
         yield from (name for name in names if name[0].isupper() and not name.isupper())
 
 
-def names_of(module: ast.Module) -> Iterator[tuple[int, str]]:
-    """Line and name of everything that a module defines, without leading underscores."""
-    for node in ast.walk(module):
+def names_of(nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
+    """Line and name of everything that these nodes define, without leading underscores."""
+    for node in nodes:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             name = node.name
         elif isinstance(node, ast.arg):
@@ -105,17 +100,11 @@ def names_of(module: ast.Module) -> Iterator[tuple[int, str]]:
         yield node.lineno, name.lstrip("_")
 
 
-def parsed() -> Iterator[tuple[Path, ast.Module]]:
-    """Every module of the product."""
-    for path in SOURCES:
-        yield path.relative_to(ROOT), ast.parse(path.read_text(encoding="utf-8"))
-
-
 def test_a_public_type_name_has_one_meaning() -> None:
     defined: dict[str, list[str]] = defaultdict(list)
-    for path, module in parsed():
-        for name in types_of(module):
-            defined[name].append(str(path))
+    for path in SOURCES:
+        for name in types_of(module_of(path)):
+            defined[name].append(str(path.relative_to(ROOT)))
     twice = {
         name: paths
         for name, paths in defined.items()
@@ -128,8 +117,8 @@ def test_a_public_type_name_has_one_meaning() -> None:
 def test_a_replaced_name_does_not_return() -> None:
     found = [
         f"{path}:{line}: {name}: use {REPLACED[name]}"
-        for path, module in parsed()
-        for line, name in names_of(module)
+        for path in SOURCES
+        for line, name in names_of(nodes_of(path))
         if name in REPLACED
     ]
     modules = [f"{path}: use {REPLACED[path.stem]}" for path in SOURCES if path.stem in REPLACED]
@@ -146,7 +135,7 @@ def test_a_replaced_name_does_not_return() -> None:
     ],
 )
 def test_every_kind_of_definition_is_read(text: str, names: list[str]) -> None:
-    assert [name for _, name in names_of(ast.parse(text))] == names
+    assert [name for _, name in names_of(ast.walk(ast.parse(text)))] == names
 
 
 def test_a_type_variable_and_a_constant_are_no_types() -> None:

@@ -2,7 +2,7 @@
 
 import ast
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 
 from ringfence_contracts import topics
 from ringfence_contracts.topics import ALL_TOPICS, BY_NAME, Topic
+from tests.support.sources import nodes_of
 
 SERVICES = Path(__file__).parents[2] / "services"
 NAMES = sorted(path.name for path in SERVICES.iterdir() if (path / "src").is_dir())
@@ -20,23 +21,23 @@ CONSTANTS = {name: value for name, value in vars(topics).items() if isinstance(v
 each_service = pytest.mark.parametrize("service", NAMES)
 
 
-def modules(service: str) -> Iterator[tuple[Path, ast.Module]]:
-    """A service's files, parsed."""
+def modules(service: str) -> Iterator[tuple[Path, tuple[ast.AST, ...]]]:
+    """A service's files, with the nodes of each."""
     for path in sorted((SERVICES / service / "src").rglob("*.py")):
-        yield path, ast.parse(path.read_text(encoding="utf-8"))
+        yield path, nodes_of(path)
 
 
-def calls(tree: ast.Module, names: set[str]) -> list[ast.Call]:
+def calls(nodes: Iterable[ast.AST], names: set[str]) -> list[ast.Call]:
     """The calls of these functions, by plain name or as attributes."""
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    found = [node for node in nodes if isinstance(node, ast.Call)]
     return [c for c in found if getattr(c.func, "id", getattr(c.func, "attr", "")) in names]
 
 
-def topics_named_in(tree: ast.Module) -> set[str]:
+def topics_named_in(nodes: Iterable[ast.AST]) -> set[str]:
     """The topics whose constants a file imports."""
     return {
         CONSTANTS[alias.name].name
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.ImportFrom) and node.module == "ringfence_contracts.topics"
         for alias in node.names
         if alias.name in CONSTANTS
@@ -47,17 +48,17 @@ def topics_named_in(tree: ast.Module) -> set[str]:
 def test_a_service_writes_the_topics_of_which_it_is_the_writer_and_no_other(service: str) -> None:
     """A file that builds events or raises alarms names no topic of another writer."""
     written: set[str] = set()
-    for _, tree in modules(service):
-        if calls(tree, WRITERS):
-            written |= topics_named_in(tree)
+    for _, nodes in modules(service):
+        if calls(nodes, WRITERS):
+            written |= topics_named_in(nodes)
     assert written == {topic.name for topic in ALL_TOPICS if topic.writer == service}
 
 
 @each_service
 def test_a_service_subscribes_to_exactly_the_topics_that_name_it_as_a_reader(service: str) -> None:
     read: set[str] = set()
-    for path, tree in modules(service):
-        for call in calls(tree, CONSUMERS):
+    for path, nodes in modules(service):
+        for call in calls(nodes, CONSUMERS):
             subscribed = _value(_module(service, path), _argument(call))
             read |= {topic.name for topic in subscribed}
     assert read == {topic.name for topic in ALL_TOPICS if service in topic.readers}
@@ -85,9 +86,9 @@ def test_a_service_uses_its_own_name_for_group_consumer_and_source(
     service: str,
 ) -> None:
     """The group is where the offsets are; the consumer's name is in its dead letters' topics."""
-    for path, tree in modules(service):
+    for path, nodes in modules(service):
         for call in calls(
-            tree, {*CONSUMERS, "RecordProcessor", "Publisher", "open_publisher", "Outgoing"}
+            nodes, {*CONSUMERS, "RecordProcessor", "Publisher", "open_publisher", "Outgoing"}
         ):
             for keyword in call.keywords:
                 if keyword.arg in ("group", "consumer", "source"):
@@ -110,8 +111,8 @@ def test_topics_are_named_by_their_constants(service: str) -> None:
     """A name in a text is not found by a search for the constant."""
     typed = [
         f"{path.name}:{node.lineno}: {node.value}"
-        for path, tree in modules(service)
-        for node in ast.walk(tree)
+        for path, nodes in modules(service)
+        for node in nodes
         if isinstance(node, ast.Constant) and node.value in BY_NAME
     ]
     assert typed == []

@@ -6,11 +6,13 @@ dict, the values that these can have are read instead.
 """
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+
+from tests.support.sources import module_of, nodes_of
 
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
 NUMBERED = {10: "debug", 20: "info", 30: "warning", 40: "error", 50: "critical"}
@@ -40,15 +42,14 @@ class Sources:
     """The modules that are searched, by path."""
 
     def __init__(self, paths: Iterable[Path]) -> None:
-        texts = {path: path.read_text(encoding="utf-8") for path in paths}
-        self.modules = {path: ast.parse(text, str(path)) for path, text in texts.items()}
+        self.modules = {path: module_of(path) for path in paths}
 
     @cached_property
     def calls(self) -> dict[str, list[tuple[Path, ast.Call]]]:
         """Every call of the sources by the last part of the called name."""
         found: dict[str, list[tuple[Path, ast.Call]]] = {}
-        for path, module in self.modules.items():
-            for node in ast.walk(module):
+        for path in self.modules:
+            for node in nodes_of(path):
                 if isinstance(node, ast.Call) and (name := _last_name(node.func)):
                     found.setdefault(name, []).append((path, node))
         return found
@@ -57,8 +58,8 @@ class Sources:
     def functions(self) -> dict[str, list[tuple[Path, Function]]]:
         """Every function and method of the sources by its name."""
         found: dict[str, list[tuple[Path, Function]]] = {}
-        for path, module in self.modules.items():
-            for node in ast.walk(module):
+        for path in self.modules:
+            for node in nodes_of(path):
                 if isinstance(node, Function):
                     found.setdefault(node.name, []).append((path, node))
         return found
@@ -85,10 +86,11 @@ def log_events(paths: Iterable[Path]) -> set[LogEvent]:
 
 
 def _events_of(sources: Sources, path: Path) -> Iterator[LogEvent]:
-    module = sources.modules[path]
-    loggers = _loggers(module)
-    parents = {child: node for node in ast.walk(module) for child in ast.iter_child_nodes(node)}
-    for node in ast.walk(module):
+    module, nodes = sources.modules[path], nodes_of(path)
+    if not (loggers := _loggers(nodes)) and not any(map(_maker, nodes)):
+        return
+    parents = {child: node for node in nodes for child in ast.iter_child_nodes(node)}
+    for node in nodes:
         if _is_structlog_logger(node, loggers):
             use = parents[node]
             if isinstance(use, ast.Assign) and use.value is node and use in module.body:
@@ -104,28 +106,25 @@ def _events_of(sources: Sources, path: Path) -> Iterator[LogEvent]:
                 yield from _Use(sources, path, parents, use).events()
 
 
-def _loggers(module: ast.Module) -> dict[str, str]:
+def _loggers(nodes: Sequence[ast.AST]) -> dict[str, str]:
     """The names of loggers in a module, each with the function that makes it."""
     made = {
         target.id: maker
-        for node in ast.walk(module)
+        for node in nodes
         if isinstance(node, ast.Assign) and (maker := _maker(node.value))
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    for node in ast.walk(module):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom):
             names = {each.asname or each.name for each in node.names}
             made.update(dict.fromkeys(names & {"log", "logger"}, "get_logger"))
-    return {"logging": "getLogger", **made} if _imports(module, "logging") else made
+    return {"logging": "getLogger", **made} if _imports(nodes, "logging") else made
 
 
-def _imports(module: ast.Module, name: str) -> bool:
+def _imports(nodes: Sequence[ast.AST], name: str) -> bool:
     return any(
-        each.name == name
-        for node in ast.walk(module)
-        if isinstance(node, ast.Import)
-        for each in node.names
+        each.name == name for node in nodes if isinstance(node, ast.Import) for each in node.names
     )
 
 
@@ -292,7 +291,7 @@ class _Use:
         return found
 
     def _calling(self, call: ast.Call, path: Path) -> Function | None:
-        for node in ast.walk(self._sources.modules[path]):
+        for node in nodes_of(path):
             if isinstance(node, Function) and any(each is call for each in ast.walk(node)):
                 return node
         return None

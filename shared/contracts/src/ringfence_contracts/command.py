@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import click
@@ -71,11 +72,21 @@ def _next_major(topic: Topic) -> str:
     return f"{name}.v{int(major) + 1}"
 
 
+@cache
+def _asyncapi() -> str:
+    return as_yaml(document())
+
+
+@cache
+def _asyncapi_page() -> str:
+    return asyncapi_page()
+
+
 def _generated(root: Path) -> dict[Path, str]:
     page = root / TOPICS_PAGE
     return {
-        root / ASYNCAPI: as_yaml(document()),
-        root / ASYNCAPI_PAGE: asyncapi_page(),
+        root / ASYNCAPI: _asyncapi(),
+        root / ASYNCAPI_PAGE: _asyncapi_page(),
         page: topic_table.with_generated_tables(page.read_text(encoding="utf-8")),
     }
 

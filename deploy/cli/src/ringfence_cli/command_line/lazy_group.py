@@ -1,7 +1,8 @@
 """A group of commands that packages bring by entry points, each loaded when it is used."""
 
 import ast
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ class LazyGroup(DescribedGroup):
     def __init__(self, entry_point_group: str, **settings: Any) -> None:
         super().__init__(**settings)
         self._found: dict[str, EntryPoint] = {
-            point.name: point for point in entry_points(group=entry_point_group)
+            point.name: point for point in _entry_points(entry_point_group)
         }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -86,6 +87,12 @@ class LazyGroup(DescribedGroup):
         return "" if command is None else command.help or ""
 
 
+@cache
+def _entry_points(group: str) -> EntryPoints:
+    """The entry points of a group: to find them reads a file of every installed package."""
+    return entry_points(group=group)
+
+
 def _documented(point: EntryPoint) -> str | None:
     """The docstring of an entry point's function, read without importing its module.
 
@@ -112,6 +119,6 @@ def _with_parts_of_others(name: str, command: click.Command) -> click.Command:
     `ringfence unrated list` uses the API; `ringfence unrated replay` belongs to rating.
     """
     if isinstance(command, click.Group):
-        for part in entry_points(group=f"ringfence.commands.{name}"):
+        for part in _entry_points(f"ringfence.commands.{name}"):
             command.add_command(part.load(), part.name)
     return command
