@@ -37,6 +37,9 @@ class ReferencePackage(NamedTuple):
     amounts: Amounts
     of_dids: Mapping[str, tuple[str, int, int]]
     payphone_surcharge: str
+    bundles: Mapping[str, Sequence[str]]
+    prefixes_in: Sequence[str]
+    prefixes_out: Sequence[str]
 
 
 class ReferencePrice(NamedTuple):
@@ -52,11 +55,14 @@ def outbound(
     card: Sequence[ReferenceRow],
     number: str,
     billsec: int,
-    free_left_s: int,
+    free_left_s: Mapping[str, int],
     *,
     national: bool,
 ) -> ReferencePrice | None:
-    """The price of an answered outbound call; None if nothing prices it."""
+    """The price of an answered outbound call; None if nothing prices it.
+
+    `free_left_s` has the free seconds that each bundle has left, the national one's by `""`.
+    """
     matching = [row for row in card if number.startswith(row.prefix)]
     if not matching:
         return None
@@ -75,8 +81,26 @@ def outbound(
         name: Fraction(text) for name, text in set_by_package.items() if text is not None
     } | {name: Fraction(text) * markup / 100 for name, text in own.items() if text is not None}
     billed_s = billed(billsec, initial_s, increment_s)
-    free_s = min(billed_s, free_left_s) if national and not is_free else 0
+    paid_by = bundle(package, number, national=national)
+    free_s = 0 if paid_by is None or is_free else min(billed_s, free_left_s.get(paid_by, 0))
     return _price(billed_s, free_s, Fraction(rate) * markup / 100, amounts)
+
+
+def bundle(package: ReferencePackage, number: str, *, national: bool) -> str | None:
+    """The bundle that pays for a number that is not premium; `""`: the national one."""
+    groups = [
+        (len(prefix), name)
+        for name, prefixes in package.bundles.items()
+        for prefix in prefixes
+        if number.startswith(prefix)
+    ]
+    if groups:
+        return max(groups)[1]
+    taken_out = [len(prefix) for prefix in package.prefixes_out if number.startswith(prefix)]
+    put_in = [len(prefix) for prefix in package.prefixes_in if number.startswith(prefix)]
+    if taken_out and max(taken_out) >= max(put_in, default=0):
+        return None
+    return "" if national or put_in else None
 
 
 def inbound(

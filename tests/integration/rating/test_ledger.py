@@ -199,6 +199,28 @@ async def test_free_minutes_are_used_up_exactly_over_batches(bench: Bench) -> No
     assert await bench.balance() == -10_000
 
 
+async def test_a_bundle_is_used_up_in_the_middle_of_a_call_and_by_no_redelivery(
+    bench: Bench,
+) -> None:
+    """The call that uses it up pays for its rest, and the national minutes stay."""
+    near = {"name": "near", "minutes": 3, "prefixes": ["1416"]}
+    package = {"free_minutes": 5, "free_bundles": [near]}
+    await bench.save_accounts(account(version=2, package=package))
+    calls = [call(n, billsec=90, destination_number="14162345678") for n in (1, 2)]
+    calls.append(call(3, billsec=60, destination_number="16042345678"))
+    outcome = await bench.rate(*calls, worker=bench.new_worker())
+    rated = published(outcome, CALL_RATED)
+    assert [(r.free_s, r.cost_micro) for r in rated] == [(120, 0), (60, 10_000), (60, 0)]
+    await bench.rate(call(4, billsec=90, destination_number="14162345678"))
+    used = await bench.sql("select bundle, used_s from rating.free_minutes order by bundle")
+    for _ in range(2):
+        await bench.rate(*calls, worker=bench.new_worker())
+    again = await bench.sql("select bundle, used_s from rating.free_minutes order by bundle")
+    assert again == used == [("", 60), ("near", 180)]
+    assert await bench.balance() == -30_000
+    assert await bench.drift() == []
+
+
 async def test_a_call_is_rated_by_the_tariff_in_force_when_it_was_answered(bench: Bench) -> None:
     dearer = [("1", "North America", "0.05", 60, 60, 1)]
     await bench.publish_tariff(*dearer, version=2, effective_from=NOON + timedelta(hours=1))

@@ -258,6 +258,48 @@ async def test_free_seconds_are_allocated_again_and_restored_by_undo(bench: Benc
     assert await differing(bench) == {}
 
 
+async def test_free_seconds_of_a_bundle_are_moved_and_restored_as_that_bundle_s(
+    bench: Bench,
+) -> None:
+    """Ontario's minute goes to two calls by the second; the national one belongs to the third."""
+    near = {"name": "near", "minutes": 1, "prefixes": ["1416"]}
+    await bench.save_accounts(
+        account(version=2, package={"free_minutes": 1, "free_bundles": [near]})
+    )
+    here, there = "14162345678", "16042345678"
+    await bench.rate(
+        *(call(n, billsec=20, destination_number=here) for n in (1, 2)),
+        call(3, billsec=20, destination_number=there),
+    )
+    assert await used(bench) == {"": 60, "near": 60}
+    assert await bench.balance() == -10_000
+    await bench.publish_tariff(BY_SECOND, version=2)
+    run, _ = await bench.rerating().apply(ORDER)
+    assert await used(bench) == {"": 20, "near": 40}
+    assert await bench.balance() == 0
+    await bench.rerating().undo(run.run_id)
+    assert await used(bench) == {"": 60, "near": 60}
+    assert await bench.balance() == -10_000
+    assert await differing(bench) == {}
+
+
+async def used(bench: Bench) -> dict[str, int]:
+    """The free seconds used, by bundle."""
+    rows = await bench.sql("select bundle, used_s from rating.free_minutes")
+    return {row["bundle"]: row["used_s"] for row in rows}
+
+
+async def test_a_charge_keeps_its_bundle_after_its_package_has_lost_it(bench: Bench) -> None:
+    near = {"name": "near", "minutes": 1, "prefixes": ["1416"]}
+    await bench.save_accounts(account(version=2, package={"free_bundles": [near]}))
+    await bench.rate(call(1, billsec=90, destination_number="14162345678"))
+    await bench.save_accounts(account(version=3, package={"free_minutes": 5}))
+    await bench.publish_tariff(DEARER, version=2)
+    await bench.rerating().apply(ORDER)
+    assert await bench.balance() == -30_000
+    assert await used(bench) == {"near": 60}
+
+
 async def test_a_version_with_the_same_rates_changes_nothing(bench: Bench) -> None:
     await bench.save_accounts(
         account(version=2, package={"free_minutes": 2, "markup_percent": "133.3"})

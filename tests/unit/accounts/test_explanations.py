@@ -78,6 +78,18 @@ def test_a_price_is_calculated_in_words() -> None:
     assert found["priced by"] == "prefix 1 (Canada) of tariff north, version 1"
 
 
+def test_the_bundle_of_free_minutes_is_named() -> None:
+    entry = charge(bundle="europe")
+    entry["explanation"]["free_s"] = 60
+    found = by_label(of_call(history(entry)))
+    assert found["free"] == (
+        "60 s by the month's free minutes of the bundle europe; 6 s are paid for"
+    )
+    del entry["explanation"]["explanation"]["bundle"]
+    found = by_label(of_call(history(entry)))
+    assert found["free"] == "60 s by the month's free minutes; 6 s are paid for"
+
+
 def test_a_number_without_end_is_shown_with_a_mark() -> None:
     found = by_label(of_call(history(charge(rate_per_min="0.01", markup_percent="33.3333333333"))))
     assert "= 0.0033333333…" in found["rate"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rating.pricing.product_match import Match, ProductIndex
-from rating.pricing.rate_call import Rated, Unrated, rate_call
+from rating.pricing.rate_call import PricedCall, Unrated, price_call
 from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
 from ringfence_contracts.events.account import Service
 from ringfence_contracts.events.tariff import RateRow
@@ -30,8 +30,9 @@ NUMBERS = {
 
 
 DIDS = ("14162345678", "16042345678", "18002345678", "18882345678", "442079460018")
-RandomCall = tuple[str, str, int, int, str]
-"""Direction, number, seconds of talk, free seconds left, ANI II digits."""
+RandomCall = tuple[str, str, int, dict[str, int], str]
+"""Direction, number, seconds of talk, free seconds left by bundle, ANI II digits."""
+BUNDLES = ("europe", "near")
 
 
 class Dice(Random):
@@ -83,6 +84,7 @@ class RandomCase:
             dice.amounts(0.3),
             {group: dice.priced() for group in self._did_groups(dice)},
             dice.choice(("0", "0.60", dice.decimal(1, 8))),
+            *self._bundles(dice),
         )
         rows: list[RateRow] = [
             (
@@ -96,6 +98,18 @@ class RandomCase:
         day_before = NOON - timedelta(days=1)
         self.versions = TariffVersions([TariffVersion(1, "card", "CAD", day_before, Deck(rows))])
         self.match = self._match()
+
+    def _bundles(self, dice: Dice) -> tuple[dict[str, list[str]], list[str], list[str]]:
+        """Bundles, prefixes in and prefixes out; a prefix is in one bundle."""
+        if dice.random() < 0.3:
+            return {}, [], []
+        of_bundles: dict[str, list[str]] = {}
+        for prefix in self._prefixes(dice, 0.4):
+            of_bundles.setdefault(dice.choice(BUNDLES), []).append(prefix)
+        return of_bundles, self._prefixes(dice, 0.3), self._prefixes(dice, 0.3)
+
+    def _prefixes(self, dice: Dice, often: float) -> list[str]:
+        return sorted({n[: dice.randint(1, len(n))] for n in NUMBERS if dice.random() < often})
 
     def _did_groups(self, dice: Dice) -> set[str]:
         if dice.random() < 0.3:
@@ -113,6 +127,13 @@ class RandomCase:
                 {"dids": dids, "rate": rate, "increment": f"{initial_s}/{increment_s}"}
                 for dids, (rate, initial_s, increment_s) in self.package.of_dids.items()
             ],
+            "free_minutes": 1,
+            "free_bundles": [
+                {"name": name, "minutes": 1, "prefixes": prefixes}
+                for name, prefixes in self.package.bundles.items()
+            ],
+            "free_minutes_prefixes": self.package.prefixes_in,
+            "free_minutes_without": self.package.prefixes_out,
             **{name: text for name, text in self.package.amounts.items() if text is not None},
         }
         custom = (("outbound", self.package.custom_outbound),
@@ -133,7 +154,7 @@ class RandomCase:
         return found
 
     def prices(
-        self, direction: str, number: str, billsec: int, free_left_s: int, ani_ii: str
+        self, direction: str, number: str, billsec: int, free_left_s: dict[str, int], ani_ii: str
     ) -> tuple[ReferencePrice | None, ReferencePrice | None]:
         """The price of one call by rating and by the reference; None: it waits."""
         call = records.call(
@@ -143,10 +164,12 @@ class RandomCase:
             caller_destination=f"+{number}",
             ani_ii=ani_ii,
         )
-        outcome = rate_call(call, self.match, self.versions, free_left_s)
-        assert isinstance(outcome, Rated | Unrated), outcome
+        outcome = price_call(call, self.match, self.versions)
+        assert isinstance(outcome, PricedCall | Unrated), outcome
         got = None
-        if isinstance(outcome, Rated):
+        if isinstance(outcome, PricedCall):
+            left_s = 0 if outcome.bundle is None else free_left_s[outcome.bundle]
+            outcome = outcome.charge(left_s)
             got = ReferencePrice(outcome.billed_s, outcome.free_s, outcome.cost_micro)
         if direction == "inbound":
             return got, reference.inbound(self.package, number, billsec, ani_ii)
@@ -164,7 +187,9 @@ def cases(seed: int, calls: int) -> Iterator[tuple[RandomCase, RandomCall]]:
         case = RandomCase(dice)
         for _ in range(CALLS_OF_A_PACKAGE):
             direction = dice.choice(("outbound", "outbound", "outbound", "inbound"))
-            free_left_s = dice.choice((0, 0, 30, 60, dice.randint(0, 5000)))
+            free_left_s = {
+                name: dice.choice((0, 0, 30, 60, dice.randint(0, 5000))) for name in ("", *BUNDLES)
+            }
             number = dice.choice(DIDS if direction == "inbound" else list(NUMBERS))
             ani_ii = dice.choice(("", "00", "27", "29", "70"))
             yield case, (direction, number, dice.billsec(), free_left_s, ani_ii)

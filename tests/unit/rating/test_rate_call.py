@@ -325,7 +325,7 @@ class TestFreeSeconds:
         outcome = rate_call(call(number), matched({}), versions(), 30)
         assert isinstance(outcome, Rated)
         assert outcome.free_s == free_s
-        assert outcome.priced.takes_free_seconds is (free_s > 0)
+        assert (outcome.priced.bundle is not None) is (free_s > 0)
 
     CALLS = st.lists(
         st.tuples(

@@ -37,7 +37,7 @@ def settle(
 ) -> SettlementResult:
     items = matched(data, *calls)
     balances = {"1001": AccountBalance("CAD", 0, 0)}
-    free_used = {item.free_key: 0 for item in items if item.free_key}
+    free_used = {key: 0 for item in items for key in item.free_keys()}
     return Settlement(data, existing or ExistingRecords(), balances, free_used).apply([], items)
 
 

@@ -301,7 +301,7 @@ class Rating:
         moved = {entry.account_id for entry in existing.entries.values()} - balances.keys()
         if moved:  # a number that changed hands since it was charged; its account is open
             balances |= await transaction.lock_balances(dict.fromkeys(moved, ""))
-        keys = {one.free_key for one in matched if one.free_key}
+        keys = {key for one in matched if one.free_key for key in one.free_keys()}
         free_used = await transaction.free_used(keys)
         return Settlement(self._reference, existing, balances, free_used)
 

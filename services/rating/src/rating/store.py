@@ -138,11 +138,16 @@ class BatchTransaction:
         if not listed:
             return {}
         rows = await self._connection.fetch(
-            "select f.* from rating.free_minutes f join unnest($1::text[], $2::text[], $3::date[])"
-            " as k(account_id, service_id, period) using (account_id, service_id, period)",
-            *_columns(listed, 3),
+            "select f.* from rating.free_minutes f"
+            " join unnest($1::text[], $2::text[], $3::date[], $4::text[])"
+            " as k(account_id, service_id, period, bundle)"
+            " using (account_id, service_id, period, bundle)",
+            *_columns(listed, 4),
         )
-        used = {(r["account_id"], r["service_id"], r["period"]): int(r["used_s"]) for r in rows}
+        used = {
+            (r["account_id"], r["service_id"], r["period"], r["bundle"]): int(r["used_s"])
+            for r in rows
+        }
         return {key: used.get(key, 0) for key in listed}
 
     async def write_entries(self, entries: Sequence[Entry]) -> None:
@@ -169,10 +174,11 @@ class BatchTransaction:
     async def write_free_used(self, used: dict[FreeKey, int]) -> None:
         """Write the free seconds used so far."""
         await self._connection.execute(
-            "insert into rating.free_minutes (account_id, service_id, period, used_s)"
-            " select * from unnest($1::text[], $2::text[], $3::date[], $4::int[])"
-            " on conflict (account_id, service_id, period) do update set used_s = excluded.used_s",
-            *_columns([(*key, seconds) for key, seconds in used.items()], 4),
+            "insert into rating.free_minutes (account_id, service_id, period, bundle, used_s)"
+            " select * from unnest($1::text[], $2::text[], $3::date[], $4::text[], $5::int[])"
+            " on conflict (account_id, service_id, period, bundle)"
+            " do update set used_s = excluded.used_s",
+            *_columns([(*key, seconds) for key, seconds in used.items()], 5),
         )
 
     async def write_not_billed(self, rows: Sequence[NotBilledRow]) -> None:

@@ -17,6 +17,7 @@ _PATTERNS = {
     r"^(\d{1,15}|toll-free)$": "a DID with country code, its first digits, or toll-free",
     "^[A-Z]{3}$": "a currency of three capital letters, such as CAD",
     ID_PATTERN: ID,
+    r"^\d{1,15}$": "1 to 15 digits, with country code, such as 4420",
     r"^\d{1,3}$": "a country code of 1 to 3 digits, such as 1",
     r"^\d{1,6}$": "1 to 6 digits, such as 011",
     r"^[\d*#]{0,15}$": "at most 15 digits, * or #",

@@ -1,7 +1,8 @@
 """Request bodies as they are typed. The pure modules check their texts further."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
@@ -26,7 +27,7 @@ from accounts.products.fields import field_problems
 from accounts.typed.decimal_text import canonical_decimal
 from accounts.typed.instants import in_utc
 from ringfence_contracts.errors import BadInput
-from ringfence_contracts.events.account import HangUp, InboundRate, Package, YesNoNone
+from ringfence_contracts.events.account import FreeBundle, HangUp, InboundRate, Package, YesNoNone
 from ringfence_contracts.events.model import Currency, Id, Text
 
 _FILTER = re.compile(r"[0-9*#x]{1,32}|\[(?=[^\[\]]*[^\s\[\]])[^\[\]]{1,64}\]")
@@ -281,6 +282,32 @@ class InboundRateBody(InboundRate):
 InboundRates = tuple[Annotated[InboundRateBody, BeforeValidator(_inbound_rate)], ...]
 
 
+def _free_bundle(value: Any) -> Any:
+    """`europe:200:44/33` as a bundle: its name, minutes and prefixes."""
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(":", 2)]
+    read: dict[str, Any] = dict(zip(("name", "minutes", "prefixes"), parts, strict=False))
+    if "prefixes" in read:
+        read["prefixes"] = [part.strip() for part in read["prefixes"].split("/")]
+    return read
+
+
+class FreeBundleBody(FreeBundle):
+    """Free minutes of a group of destinations, in the forms that people type."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+FreeBundles = tuple[Annotated[FreeBundleBody, BeforeValidator(_free_bundle)], ...]
+
+
+def _repeated(texts: Iterable[str]) -> str:
+    """Those that occur more than once, as a list in words; empty if none does."""
+    counted = Counter(texts)
+    return ", ".join(sorted(text for text, count in counted.items() if count > 1))
+
+
 class PackageBody(Package):
     """A package: the fields of the contract, in the forms that people type."""
 
@@ -300,6 +327,7 @@ class PackageBody(Package):
     maximum_cost: RateText | None = None
     inbound_rates: Annotated[InboundRates, Field(max_length=500)] = ()
     payphone_surcharge: RateText = "0"
+    free_bundles: Annotated[FreeBundles, Field(max_length=50)] = ()
 
     @field_validator("maximum_cost")
     @classmethod
@@ -312,11 +340,28 @@ class PackageBody(Package):
     @field_validator("inbound_rates")
     @classmethod
     def _each_once(cls, rows: tuple[InboundRateBody, ...]) -> tuple[InboundRateBody, ...]:
-        named = [row.dids for row in rows]
-        twice = sorted({dids for dids in named if named.count(dids) > 1})
-        if twice:
-            raise ValueError(f"each DID or group once; more than once: {', '.join(twice)}")
+        if twice := _repeated(row.dids for row in rows):
+            raise ValueError(f"each DID or group once; more than once: {twice}")
         return rows
+
+    @field_validator("free_bundles")
+    @classmethod
+    def _bundles_apart(cls, rows: tuple[FreeBundleBody, ...]) -> tuple[FreeBundleBody, ...]:
+        if twice := _repeated(row.name for row in rows):
+            raise ValueError(f"each name once; more than once: {twice}")
+        if twice := _repeated(prefix for row in rows for prefix in row.prefixes):
+            raise ValueError(f"each prefix once, in one bundle; more than once: {twice}")
+        return rows
+
+    @field_validator("free_minutes_without")
+    @classmethod
+    def _in_or_out(cls, prefixes: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        both = sorted(set(prefixes) & set(info.data.get("free_minutes_prefixes", ())))
+        if both:
+            raise ValueError(
+                f"no prefix that free_minutes_prefixes has too; in both: {', '.join(both)}"
+            )
+        return prefixes
 
     def package(self) -> Package:
         """The package in its published form."""

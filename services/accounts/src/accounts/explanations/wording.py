@@ -118,7 +118,11 @@ def _price(amount_micro: int, currency: str, details: Mapping[str, Any]) -> Iter
     yield LabelledText("billed", _billed(details, explanation["increment"]))
     if details["free_s"]:
         paid_s = details["billed_s"] - details["free_s"]
-        free = f"{details['free_s']} s by the month's free minutes; {paid_s} s are paid for"
+        bundle = explanation.get("bundle")
+        of_bundle = f" of the bundle {bundle}" if bundle else ""
+        free = (
+            f"{details['free_s']} s by the month's free minutes{of_bundle}; {paid_s} s are paid for"
+        )
         yield LabelledText("free", free)
     cost = _arithmetic(details, marked_up, explanation, -amount_micro, currency)
     yield LabelledText("cost", cost)

@@ -1,7 +1,7 @@
 """The types of responses about packages. Pure."""
 
 from accounts.answers import Answer, ListAnswer
-from ringfence_contracts.events.account import InboundRate
+from ringfence_contracts.events.account import FreeBundle, InboundRate
 
 
 class PackageAnswer(Answer):
@@ -28,6 +28,9 @@ class PackageAnswer(Answer):
     maximum_cost: str | None
     inbound_rates: list[InboundRate]
     payphone_surcharge: str
+    free_bundles: list[FreeBundle]
+    free_minutes_prefixes: list[str]
+    free_minutes_without: list[str]
 
 
 class ChangedPackage(PackageAnswer):

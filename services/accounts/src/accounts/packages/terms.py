@@ -48,6 +48,10 @@ def package_warnings(package: Package, *, tariff_known: bool) -> list[str]:
         warnings.append(f"inbound calls are billed, but there is no custom inbound rate{others}")
     if package.inbound_rates and not package.inbound_enabled:
         warnings.append("there are inbound rates, but inbound calls are not billed")
+    if (package.free_minutes_prefixes or package.free_minutes_without) and not package.free_minutes:
+        warnings.append(
+            "there are prefixes in or out of the free minutes, but no free minutes (free_minutes)"
+        )
     abroad = [
         row.dids
         for row in package.inbound_rates

@@ -10,8 +10,10 @@ from rating.ledger import AccountBalance, Entry, EntryRun
 from ringfence_contracts.events.call import CallUnrated
 from ringfence_contracts.records import Rejected
 
-FreeKey = tuple[str, str, date]
-"""account_id, service_id, first day of the billing period in the account's zone."""
+FreeKey = tuple[str, str, date, str]
+"""account_id, service_id, first day of the billing period in the account's zone, and the bundle's
+name: empty for the national one.
+"""
 
 
 class ExistingNotBilled(NamedTuple):

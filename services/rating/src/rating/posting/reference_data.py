@@ -6,10 +6,11 @@ from datetime import datetime
 from rating.posting.records import FreeKey
 from rating.pricing.billing_period import period_of
 from rating.pricing.call_time import answered_at
+from rating.pricing.free_bundles import NATIONAL
 from rating.pricing.package_terms import PackageTerms, package_terms
 from rating.pricing.price import PriceTerms
 from rating.pricing.product_match import Ambiguous, Match, ProductIndex
-from rating.pricing.rate_call import RatingOutcome, Unrated, rate_call
+from rating.pricing.rate_call import NotBilled, PricedCall, Unrated, price_call
 from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
 from ringfence_contracts.events.account import AccountChanged, Service
 from ringfence_contracts.events.call import CallCompleted
@@ -51,16 +52,19 @@ class ReferenceData:
             return Unrated("ambiguous-product", found.detail)
         return Unrated("unknown-product", found.detail)
 
-    def rate(self, call: CallCompleted, match: Match, free_s_left: int) -> RatingOutcome:
-        """The outcome of rating a call of this product; `free_s_left` free seconds are left."""
-        return rate_call(call, match, self._tariffs, free_s_left)
+    def price(self, call: CallCompleted, match: Match) -> PricedCall | NotBilled | Unrated:
+        """The price of a call of this product, without its free seconds."""
+        return price_call(call, match, self._tariffs)
 
     def free_key(self, call: CallCompleted, match: Match) -> FreeKey | None:
-        """Whose free seconds of which billing period a call may use; None if it has none."""
-        if not match.terms.free_minutes:
+        """Whose free seconds of which billing period a call may use; None if it has none.
+
+        The key has the national bundle: the call's own is known with its price.
+        """
+        if not match.terms.free.granted_s:
             return None
         period = period_of(answered_at(call), match.time_zone)
-        return match.account_id, match.service_id, period
+        return match.account_id, match.service_id, period, NATIONAL
 
     def client_names(self, account_ids: Iterable[str]) -> dict[str, str]:
         """These clients' names, by account; accounts that are not known here are missing."""

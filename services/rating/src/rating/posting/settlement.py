@@ -29,8 +29,9 @@ from rating.posting.records import (
 )
 from rating.posting.reference_data import ReferenceData
 from rating.pricing.call_time import implausible_time
+from rating.pricing.free_bundles import NATIONAL
 from rating.pricing.product_match import Match
-from rating.pricing.rate_call import NotBilled, Rated, Unrated
+from rating.pricing.rate_call import NotBilled, PricedCall, Rated, Unrated
 from ringfence_contracts.events.call import CallUnrated
 from ringfence_contracts.events.payment import PaymentReceived
 from ringfence_contracts.money import format_micro
@@ -44,8 +45,8 @@ MAX_BALANCE_MICRO = 10**16
 class MatchedCall:
     """A call with the product that it belongs to, or why it waits.
 
-    `free_key` says whose free seconds of which billing period it may use; None where its product
-    grants none.
+    `free_key` says whose free seconds of which billing period it may use, as the key of the
+    national bundle; None where its product grants none.
     """
 
     __slots__ = ("call", "free_key", "match")
@@ -54,6 +55,14 @@ class MatchedCall:
         self.call = call
         self.match = match
         self.free_key = free_key
+
+    def free_keys(self) -> list[FreeKey]:
+        """The keys of all bundles of its product, as its own is not known yet."""
+        key = self.free_key
+        if key is None or not isinstance(self.match, Match):
+            return []
+        names = self.match.terms.free.names
+        return [key if name == NATIONAL else (key[0], key[1], key[2], name) for name in names]
 
 
 def match_calls(
@@ -184,12 +193,11 @@ class Settlement:
 
     def _rate(self, matched: MatchedCall, waits: bool) -> None:
         """Rate a call that is not settled; `waits` if it is in the unrated queue."""
-        call, match, key = matched.call, matched.match, matched.free_key
+        call, match = matched.call, matched.match
         if isinstance(match, Unrated):
             self._queue(call, match, None)
             return
-        left_s = max(0, match.terms.free_minutes * 60 - self._free_used[key]) if key else 0
-        outcome = self._reference.rate(call.call, match, left_s)
+        outcome = self._reference.price(call.call, match)
         if isinstance(outcome, Unrated):
             self._queue(call, outcome, match)
             return
@@ -198,10 +206,23 @@ class Settlement:
         if isinstance(outcome, NotBilled):
             self._record_not_billed(call, match, outcome)
             return
-        if key and outcome.free_s:
-            self._free_used[key] += outcome.free_s
-            self._result.free_used[key] = self._free_used[key]
-        self._charge(call, match, outcome)
+        self._charge(call, match, self._use_free_seconds(outcome, match, matched.free_key))
+
+    def _use_free_seconds(self, priced: PricedCall, match: Match, key: FreeKey | None) -> Rated:
+        """Charge a call, by the free seconds of its bundle first; `key` is the national one's."""
+        bundle = priced.bundle
+        if key is None or bundle is None:
+            return priced.charge()
+        granted_s = match.terms.free.granted_s.get(bundle)
+        if granted_s is None:
+            return priced.charge()
+        if bundle != NATIONAL:
+            key = (key[0], key[1], key[2], bundle)
+        used_s = self._free_used[key]
+        rated = priced.charge(max(0, granted_s - used_s))
+        if rated.free_s:
+            self._free_used[key] = self._result.free_used[key] = used_s + rated.free_s
+        return rated
 
     def _charge(self, call: CallRecord, match: Match, rated: Rated) -> None:
         posting = Posting(

@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 from rating.pricing.call_filter import CallFilter
+from rating.pricing.free_bundles import FreeBundles
 from rating.pricing.inbound_prices import inbound_prices
 from rating.pricing.number import NumberPlan
 from rating.pricing.price import NO_FEES, CallFees, Misconfigured, PriceTerms, parse_increment
@@ -33,7 +34,7 @@ class PackageTerms:
         "did_prices",
         "filters",
         "flat",
-        "free_minutes",
+        "free",
         "inbound",
         "inbound_enabled",
         "numbers",
@@ -45,7 +46,7 @@ class PackageTerms:
         self._by_rate: dict[DeckRate, PriceTerms | Misconfigured] = {}
         self.tariff_id = package.tariff_id if package else None
         self.inbound_enabled = bool(package and package.inbound_enabled)
-        self.free_minutes = package.free_minutes if package else 0
+        self.free = FreeBundles(package)
         self.numbers = _number_plan(package)
         self.filters = _filters(package)
         self.flat = None if flat_rate is None else _flat_terms(package, flat_rate)

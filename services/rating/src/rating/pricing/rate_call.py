@@ -114,12 +114,12 @@ class Unrated(NamedTuple):
 class PricedCall:
     """A call with its price; only the number of free seconds left is missing.
 
-    `further` has what else decided the price, as members of the explanation, each after a comma.
+    `bundle` names the package's bundle whose free seconds it may use; None: it uses none. `further`
+    has what else decided the price, as members of the explanation, each after a comma.
     """
 
     __slots__ = (
-        "billsec", "found", "further", "number", "rate_from", "takes_free_seconds", "terms",
-        "version",
+        "billsec", "bundle", "found", "further", "number", "rate_from", "terms", "version",
     )  # fmt: skip
 
     def __init__(
@@ -129,7 +129,7 @@ class PricedCall:
         terms: PriceTerms,
         found: PrefixMatch | None,
         version: TariffVersion | None,
-        takes_free_seconds: bool,
+        bundle: str | None,
         rate_from: RateFrom,
         further: str = "",
     ) -> None:
@@ -138,7 +138,7 @@ class PricedCall:
         self.terms = terms
         self.found = found
         self.version = version
-        self.takes_free_seconds = takes_free_seconds
+        self.bundle = bundle
         self.rate_from = rate_from
         self.further = further
 
@@ -147,8 +147,8 @@ class PricedCall:
         self.billsec = max(0, self.billsec - self.terms.billed_seconds(paid_s))
 
     def charge(self, free_seconds_left: int = 0) -> "Rated":
-        """Price the call; `free_seconds_left` are used only if `takes_free_seconds`."""
-        free_left = free_seconds_left if self.takes_free_seconds else 0
+        """Price the call; `free_seconds_left` are those of its bundle, unused if it has none."""
+        free_left = 0 if self.bundle is None else free_seconds_left
         billed_s, free_s, cost_micro = self.terms.charge(self.billsec, free_left)
         return Rated(cost_micro, billed_s, free_s, self)
 
@@ -187,7 +187,8 @@ class Rated:
             f"{_PREMIUM if number.premium else ''}{_NUMBER_DATA}"
             f",{_row_members(priced.found)},{_version_members(priced.version)}"
             f',"rate_from":"{priced.rate_from}",{priced.terms.json_members}'
-            f',"billed_s":{self.billed_s},"free_s":{self.free_s}{priced.further}}}'
+            f',"billed_s":{self.billed_s},"free_s":{self.free_s}'
+            f"{_bundle_member(priced.bundle) if self.free_s else ''}{priced.further}}}"
         )
 
 
@@ -199,6 +200,11 @@ def _row_members(found: PrefixMatch | None) -> str:
     if found is None:
         return '"prefix":null,"description":null'
     return f'"prefix":"{found.prefix}","description":{as_json(found.description)}'
+
+
+def _bundle_member(bundle: str | None) -> str:
+    """The bundle that gave the free seconds; charges from before there were several have none."""
+    return f',"bundle":{as_json(bundle)}' if bundle else ""
 
 
 def _version_members(version: TariffVersion | None) -> str:
@@ -223,10 +229,8 @@ RatingOutcome = Rated | NotBilled | Unrated
 def rate_call(
     call: CallCompleted, match: Match, versions: TariffVersions, free_seconds_left: int = 0
 ) -> RatingOutcome:
-    """Rate one call of a known product; `free_seconds_left` of its billing period."""
+    """Rate one call of a known product; `free_seconds_left` of its bundle and billing period."""
     priced = price_call(call, match, versions)
-    if call.paid_s and isinstance(priced, PricedCall):
-        priced.leave_out(call.paid_s)
     return priced.charge(free_seconds_left) if isinstance(priced, PricedCall) else priced
 
 
@@ -234,6 +238,15 @@ def price_call(
     call: CallCompleted, match: Match, versions: TariffVersions
 ) -> PricedCall | NotBilled | Unrated:
     """Price a call as far as this does not depend on the account's calls before it."""
+    priced = _price_call(call, match, versions)
+    if call.paid_s and isinstance(priced, PricedCall):
+        priced.leave_out(call.paid_s)
+    return priced
+
+
+def _price_call(
+    call: CallCompleted, match: Match, versions: TariffVersions
+) -> PricedCall | NotBilled | Unrated:
     terms = match.terms
     number = terms.numbers.read(written_number(call))
     bill_from = match.service.bill_from
@@ -250,7 +263,7 @@ def price_call(
         return _stayed_inside(call, number, match)
     if call.direction == "outbound":
         if terms.flat is not None:
-            return _outbound_flat(call, number, terms.flat)
+            return _outbound_flat(call, number, terms, terms.flat)
         return _outbound(call, number, match, versions)
     if call.direction == "inbound":
         return _inbound(call, number, match, versions)
@@ -324,22 +337,26 @@ def _inbound(
     if isinstance(inbound, Misconfigured):
         return Unrated("no-tariff-in-force", inbound.detail)
     if row is not None:
-        return PricedCall(number, call.billsec, inbound, row, None, False, "inbound-did", further)
+        return PricedCall(number, call.billsec, inbound, row, None, None, "inbound-did", further)
     package = match.service.package
     is_custom = package is not None and package.custom_inbound_rate is not None
     rate_from: RateFrom = "custom-inbound" if is_custom else "flat"
-    return PricedCall(number, call.billsec, inbound, None, None, False, rate_from, further)
+    return PricedCall(number, call.billsec, inbound, None, None, None, rate_from, further)
 
 
 def _outbound_flat(
-    call: CallCompleted, number: DialledNumber, flat: PriceTerms | Misconfigured
+    call: CallCompleted,
+    number: DialledNumber,
+    package: PackageTerms,
+    flat: PriceTerms | Misconfigured,
 ) -> PricedCall | NotBilled | Unrated:
     refusal = _not_a_destination(number)
     if refusal is not None:
         return refusal
     if isinstance(flat, Misconfigured):
         return Unrated("no-tariff-in-force", flat.detail)
-    return PricedCall(number, call.billsec, flat, None, None, number.is_national, "flat")
+    bundle = package.free.bundle_of(number)
+    return PricedCall(number, call.billsec, flat, None, None, bundle, "flat")
 
 
 def _outbound(
@@ -378,9 +395,9 @@ def price_by(
     terms = package.outbound(found.rate)
     if isinstance(terms, Misconfigured):
         return Unrated("no-tariff-in-force", f"prefix {found.prefix}: {terms.detail}")
-    takes_free = terms.takes_free_seconds and number.is_national
+    bundle = package.free.bundle_of(number) if terms.takes_free_seconds else None
     rate_from: RateFrom = "tariff" if found.rate.status == TARIFF_RATE else "custom-outbound"
-    return PricedCall(number, billsec, terms, found, version, takes_free, rate_from)
+    return PricedCall(number, billsec, terms, found, version, bundle, rate_from)
 
 
 def _blocked(found: PrefixMatch, version: TariffVersion) -> Unrated:

@@ -4,7 +4,8 @@ Only the version changes. Number, markup, the package's amounts for a call and c
 of the old charge. What the old charge does not contain (an amount of a call that was free of
 charge, or that its row set, the custom rate for a row that had none) is taken from the product's
 current package. Free seconds are allocated again, in the ledger's order, from what the calls had
-and what is left of the period. So a version with the same rates changes nothing.
+and what is left of the period: those of the bundle that the call used, or, if it used none, of that
+which the current package has for its number. So a version with the same rates changes nothing.
 
 Pure: without clock, socket, database or logger.
 """
@@ -23,6 +24,7 @@ from rating.ledger import Posting
 from rating.posting.records import FreeKey
 from rating.pricing.billing_period import parse_instant, period_of
 from rating.pricing.call_time import plausible_answer
+from rating.pricing.free_bundles import NATIONAL
 from rating.pricing.number import number_of_charge
 from rating.pricing.package_terms import package_terms
 from rating.pricing.price import CallFees
@@ -130,7 +132,9 @@ def plan(
     for charged in charges:
         again = _price_again(account, charged, version)
         if isinstance(again, PricedCall):
-            priced.append((charged, again, free_key(account, charged)))
+            if charged.details["free_s"] and again.terms.takes_free_seconds:
+                again.bundle = _bundle_used(charged)
+            priced.append((charged, again, _free_key(account, charged, again)))
         else:
             planned.unchanged[again.detail] += 1
     left = _free_seconds(account, priced, free_used)
@@ -146,10 +150,35 @@ def plan(
     return planned
 
 
-def free_key(account: AccountChanged, charged: LiveCharge) -> FreeKey:
-    """The account, product and period whose free seconds a charge may use."""
+def free_keys(account: AccountChanged, charges: Iterable[LiveCharge]) -> set[FreeKey]:
+    """The accounts, products, periods and bundles whose free seconds these charges may use."""
+    names = {service_id: tuple(granted) for service_id, granted in _granted_s(account).items()}
+    keys = set()
+    for charged in charges:
+        service_id = charged.details["service_id"]
+        period = period_of(charged.answered_at, account.time_zone)
+        for name in (_bundle_used(charged), *names.get(service_id, ())):
+            keys.add((account.account_id, service_id, period, name))
+    return keys
+
+
+def _bundle_used(charged: LiveCharge) -> str:
+    """The bundle whose free seconds a charge used: the national one unless it names another."""
+    return str(charged.explanation.get("bundle", NATIONAL))
+
+
+def _free_key(account: AccountChanged, charged: LiveCharge, again: PricedCall) -> FreeKey:
+    """Whose free seconds a charge had; if it had none, whose it may use."""
     period = period_of(charged.answered_at, account.time_zone)
-    return account.account_id, charged.details["service_id"], period
+    bundle = _bundle_used(charged) if charged.details["free_s"] else again.bundle or NATIONAL
+    return account.account_id, charged.details["service_id"], period, bundle
+
+
+def _granted_s(account: AccountChanged) -> dict[str, dict[str, int]]:
+    """The free seconds of a period by product and bundle."""
+    return {
+        s.service_id: package_terms(s.package, s.flat_rate).free.granted_s for s in account.services
+    }
 
 
 def in_scope(
@@ -256,14 +285,12 @@ def _free_seconds(
     free_used: Mapping[FreeKey, int],
 ) -> dict[FreeKey, int]:
     """The free seconds to allocate: those that these calls had, and what their period has left."""
-    granted_s = {
-        s.service_id: s.package.free_minutes * 60 if s.package else 0 for s in account.services
-    }
+    granted_s = _granted_s(account)
     had: Counter[FreeKey] = Counter()
     for charged, _, key in priced:
         had[key] += charged.details["free_s"]
     return {
-        key: had_s + max(0, granted_s.get(key[1], 0) - free_used.get(key, 0))
+        key: had_s + max(0, granted_s.get(key[1], {}).get(key[3], 0) - free_used.get(key, 0))
         for key, had_s in had.items()
     }
 

@@ -22,7 +22,7 @@ from rating.rerating.plan import (
     RerateOrder,
     ReratePlan,
     charge_of,
-    free_key,
+    free_keys,
     in_scope,
     plan,
     reversal_of,
@@ -149,7 +149,7 @@ class Rerating:
         charges = await _charges(transaction, account, order, run_id)
         if not charges:
             return None
-        keys = {free_key(account, charged) for charged in charges}
+        keys = free_keys(account, charges)
         free_used = await transaction.free_used(keys)
         return await asyncio.to_thread(plan, account, charges, version, free_used, run_id)
 

@@ -41,7 +41,7 @@ where c.run_id = $1 and not c.undoes
     )
 """
 _MADE = f"""
-select c.replaced_id, c.service_id, c.period, {_CHARGE} {_LIVE_CHANGES}
+select c.replaced_id, c.service_id, c.period, c.bundle, {_CHARGE} {_LIVE_CHANGES}
     and (now.run_id = c.run_id or now.undoes) and c.account_id = $2
 order by l.version
 """
@@ -115,7 +115,7 @@ class RerateTransaction(BatchTransaction):
             ReratedCharge(
                 _charged(row),
                 originals[row["replaced_id"]],
-                (account_id, row["service_id"], row["period"]),
+                (account_id, row["service_id"], row["period"], row["bundle"]),
             )
             for row in rows
         ]
@@ -131,7 +131,7 @@ class RerateTransaction(BatchTransaction):
                 (
                     run_id, undoes, account_id, change.charged.call_id, change.charged.entry_id,
                     reversal_id, charge_id, change.difference_micro, change.free_key[1],
-                    change.free_key[2], change.free_difference_s,
+                    change.free_key[2], change.free_difference_s, change.free_key[3],
                 )
                 for change, reversal_id, charge_id in rows
             ],

@@ -9,6 +9,7 @@ _EVERYWHERE = "everywhere"
 _UNITS = {
     "billsec": "seconds",
     "free_minutes": "minutes",
+    "minutes": "minutes",
     "markup_percent": "percent",
     "custom_outbound_rate": "currency per minute",
     "custom_inbound_rate": "currency per minute",

@@ -86,10 +86,25 @@ class InboundRate(EventData):
     description: Text = ""
 
 
+Prefix = Annotated[str, Field(pattern=r"^\d{1,15}$")]
+"""The first digits of numbers, with country code."""
+
+
+class FreeBundle(EventData):
+    """Free minutes per billing period for calls to the numbers that begin with these prefixes."""
+
+    name: Id
+    minutes: Annotated[int, Field(ge=1, le=1_000_000)]
+    prefixes: Annotated[tuple[Prefix, ...], Field(min_length=1, max_length=200)]
+
+
 class Package(EventData):
     """How a product's calls are rated (domain/billing, section 3).
 
     Rates are per minute and keep all their decimals; increments are `initial/further` seconds.
+    `free_minutes` pay for national calls, for those to `free_minutes_prefixes`, and for none to
+    `free_minutes_without`. A call to a prefix of `free_bundles` uses the minutes of that bundle
+    only.
     """
 
     tariff_id: Id
@@ -112,6 +127,9 @@ class Package(EventData):
     maximum_cost: Decimal | None = None
     inbound_rates: Annotated[tuple[InboundRate, ...], Field(max_length=500)] = ()
     payphone_surcharge: Decimal = "0"
+    free_bundles: Annotated[tuple[FreeBundle, ...], Field(max_length=50)] = ()
+    free_minutes_prefixes: Annotated[tuple[Prefix, ...], Field(max_length=200)] = ()
+    free_minutes_without: Annotated[tuple[Prefix, ...], Field(max_length=200)] = ()
 
 
 class Service(EventData):
