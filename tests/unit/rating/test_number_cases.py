@@ -139,7 +139,7 @@ def _listed(case: dict[str, str]) -> object:
 def outcome_of(case: dict[str, str]) -> RatingOutcome:
     call = read(case)
     match = expect(Match, ProductIndex(CLIENTS).match(call))
-    return rate_call(call, match, versions(), match.terms.free_minutes * 60)
+    return rate_call(call, match, versions(), match.terms.free.granted_s.get("", 0))
 
 
 def in_words(outcome: RatingOutcome) -> str:
