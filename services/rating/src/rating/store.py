@@ -17,6 +17,7 @@ from rating.posting.records import (
     NotBilledRow,
     UnratedRow,
 )
+from rating.pricing.free_bundles import NATIONAL
 from ringfence.postgres.pool import Connection, Pool
 from ringfence.postgres.pruning import PruneRule
 from ringfence_contracts.errors import Retry
@@ -138,11 +139,15 @@ class BatchTransaction:
         if not listed:
             return {}
         rows = await self._connection.fetch(
-            "select f.* from rating.free_minutes f"
-            " join unnest($1::text[], $2::text[], $3::date[], $4::text[])"
-            " as k(account_id, service_id, period, bundle)"
-            " using (account_id, service_id, period, bundle)",
+            "with k as (select * from unnest($1::text[], $2::text[], $3::date[], $4::text[])"
+            " as k(account_id, service_id, period, bundle))"
+            " select account_id, service_id, period, bundle, used_s"
+            " from rating.free_minutes join k using (account_id, service_id, period)"
+            " where bundle = $5 union all"
+            " select account_id, service_id, period, bundle, used_s"
+            " from rating.free_bundle join k using (account_id, service_id, period, bundle)",
             *_columns(listed, 4),
+            NATIONAL,
         )
         used = {
             (r["account_id"], r["service_id"], r["period"], r["bundle"]): int(r["used_s"])
@@ -173,13 +178,23 @@ class BatchTransaction:
 
     async def write_free_used(self, used: dict[FreeKey, int]) -> None:
         """Write the free seconds used so far."""
-        await self._connection.execute(
-            "insert into rating.free_minutes (account_id, service_id, period, bundle, used_s)"
-            " select * from unnest($1::text[], $2::text[], $3::date[], $4::text[], $5::int[])"
-            " on conflict (account_id, service_id, period, bundle)"
-            " do update set used_s = excluded.used_s",
-            *_columns([(*key, seconds) for key, seconds in used.items()], 5),
-        )
+        rows = [(*key, seconds) for key, seconds in used.items()]
+        if national := [(*key, used_s) for *key, bundle, used_s in rows if bundle == NATIONAL]:
+            await self._connection.execute(
+                "insert into rating.free_minutes (account_id, service_id, period, used_s)"
+                " select * from unnest($1::text[], $2::text[], $3::date[], $4::int[])"
+                " on conflict (account_id, service_id, period)"
+                " do update set used_s = excluded.used_s",
+                *_columns(national, 4),
+            )
+        if named := [row for row in rows if row[3] != NATIONAL]:
+            await self._connection.execute(
+                "insert into rating.free_bundle (account_id, service_id, period, bundle, used_s)"
+                " select * from unnest($1::text[], $2::text[], $3::date[], $4::text[], $5::int[])"
+                " on conflict (account_id, service_id, period, bundle)"
+                " do update set used_s = excluded.used_s",
+                *_columns(named, 5),
+            )
 
     async def write_not_billed(self, rows: Sequence[NotBilledRow]) -> None:
         """Insert calls that cost nothing by a rule."""
