@@ -175,6 +175,14 @@ class Bench:
             )
         )
 
+    async def free_used_by_bundle(self) -> dict[str, int]:
+        """The free seconds used, by bundle, of the one product and month that has any."""
+        rows = await self.sql(
+            "select '' as bundle, used_s from rating.free_minutes"
+            " union all select bundle, used_s from rating.free_bundle"
+        )
+        return {row["bundle"]: row["used_s"] for row in rows}
+
     async def drift(self) -> list[asyncpg.Record]:
         views = ("drift_i1", "drift_i2", "drift_i3", "drift_i4")
         return [row for view in views for row in await self.sql(f"select * from rating.{view}")]

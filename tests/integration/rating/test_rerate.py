@@ -271,22 +271,16 @@ async def test_free_seconds_of_a_bundle_are_moved_and_restored_as_that_bundle_s(
         *(call(n, billsec=20, destination_number=here) for n in (1, 2)),
         call(3, billsec=20, destination_number=there),
     )
-    assert await used(bench) == {"": 60, "near": 60}
+    assert await bench.free_used_by_bundle() == {"": 60, "near": 60}
     assert await bench.balance() == -10_000
     await bench.publish_tariff(BY_SECOND, version=2)
     run, _ = await bench.rerating().apply(ORDER)
-    assert await used(bench) == {"": 20, "near": 40}
+    assert await bench.free_used_by_bundle() == {"": 20, "near": 40}
     assert await bench.balance() == 0
     await bench.rerating().undo(run.run_id)
-    assert await used(bench) == {"": 60, "near": 60}
+    assert await bench.free_used_by_bundle() == {"": 60, "near": 60}
     assert await bench.balance() == -10_000
     assert await differing(bench) == {}
-
-
-async def used(bench: Bench) -> dict[str, int]:
-    """The free seconds used, by bundle."""
-    rows = await bench.sql("select bundle, used_s from rating.free_minutes")
-    return {row["bundle"]: row["used_s"] for row in rows}
 
 
 async def test_a_charge_keeps_its_bundle_after_its_package_has_lost_it(bench: Bench) -> None:
@@ -297,7 +291,7 @@ async def test_a_charge_keeps_its_bundle_after_its_package_has_lost_it(bench: Be
     await bench.publish_tariff(DEARER, version=2)
     await bench.rerating().apply(ORDER)
     assert await bench.balance() == -30_000
-    assert await used(bench) == {"near": 60}
+    assert await bench.free_used_by_bundle() == {"near": 60}
 
 
 async def test_a_version_with_the_same_rates_changes_nothing(bench: Bench) -> None:
