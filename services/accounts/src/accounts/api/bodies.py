@@ -299,7 +299,7 @@ class FreeBundleBody(FreeBundle):
     model_config = ConfigDict(extra="forbid")
 
 
-FreeBundles = tuple[Annotated[FreeBundleBody, BeforeValidator(_free_bundle)], ...]
+FreeBundleBodies = tuple[Annotated[FreeBundleBody, BeforeValidator(_free_bundle)], ...]
 
 
 def _repeated(texts: Iterable[str]) -> str:
@@ -327,7 +327,7 @@ class PackageBody(Package):
     maximum_cost: RateText | None = None
     inbound_rates: Annotated[InboundRates, Field(max_length=500)] = ()
     payphone_surcharge: RateText = "0"
-    free_bundles: Annotated[FreeBundles, Field(max_length=50)] = ()
+    free_bundles: Annotated[FreeBundleBodies, Field(max_length=50)] = ()
 
     @field_validator("maximum_cost")
     @classmethod
