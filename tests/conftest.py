@@ -20,7 +20,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from ringfence.kafka.admin import create_topics
 from ringfence.postgres.migrate import migrate
@@ -33,8 +33,11 @@ MIGRATIONS = Path(__file__).parents[1] / "deploy" / "migrations"
 SERVERS = {"kafka_bootstrap", "own_kafka_bootstrap", "postgres_server"}
 T = TypeVar("T")
 
+# How fast a machine makes examples is no property of the product.
+settings.register_profile("all", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("all")
 # Tests that need more examples than usual say how many times more; so this lowers theirs, too.
-settings.register_profile("fast", max_examples=10)
+settings.register_profile("fast", settings.get_profile("all"), max_examples=10)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

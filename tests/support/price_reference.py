@@ -5,6 +5,7 @@ as its rule reads, without regard to speed.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from fractions import Fraction
 from math import ceil, floor
 from typing import NamedTuple
@@ -28,6 +29,16 @@ class ReferenceRow(NamedTuple):
     amounts: Amounts
 
 
+class ReferenceBand(NamedTuple):
+    """A time band: days from Monday 0, and minutes of the day; what is None is the package's."""
+
+    days: Sequence[int]
+    begins: int
+    ends: int
+    card: Sequence[ReferenceRow] | None
+    markup: str | None
+
+
 class ReferencePackage(NamedTuple):
     """A package, as far as prices depend on it. `None`: the field is blank."""
 
@@ -40,6 +51,7 @@ class ReferencePackage(NamedTuple):
     bundles: Mapping[str, Sequence[str]]
     prefixes_in: Sequence[str]
     prefixes_out: Sequence[str]
+    bands: Sequence[ReferenceBand]
 
 
 class ReferencePrice(NamedTuple):
@@ -58,11 +70,18 @@ def outbound(
     free_left_s: Mapping[str, int],
     *,
     national: bool,
+    answered: datetime,
 ) -> ReferencePrice | None:
-    """The price of an answered outbound call; None if nothing prices it.
+    """The price of an outbound call; None if nothing prices it.
 
-    `free_left_s` has the free seconds that each bundle has left, the national one's by `""`.
+    `free_left_s` has the free seconds that each bundle has left, the national one's by `""`;
+    `answered` is what the account's clock showed.
     """
+    percent = package.markup
+    band = next((one for one in package.bands if in_band(one, answered)), None)
+    if band is not None:
+        card = card if band.card is None else band.card
+        percent = percent if band.markup is None else band.markup
     matching = [row for row in card if number.startswith(row.prefix)]
     if not matching:
         return None
@@ -74,7 +93,7 @@ def outbound(
         markup, own = HUNDRED, NOTHING_SET
     else:
         rate, initial_s, increment_s = row.rate, row.initial_s, row.increment_s
-        markup, own = Fraction(package.markup), row.amounts
+        markup, own = Fraction(percent), row.amounts
     is_free = Fraction(rate) == 0
     set_by_package = NOTHING_SET if is_free else package.amounts
     amounts = {
@@ -84,6 +103,16 @@ def outbound(
     paid_by = bundle(package, number, national=national)
     free_s = 0 if paid_by is None or is_free else min(billed_s, free_left_s.get(paid_by, 0))
     return _price(billed_s, free_s, Fraction(rate) * markup / 100, amounts)
+
+
+def in_band(band: ReferenceBand, answered: datetime) -> bool:
+    """Whether a band has a local time: of its day, or of the night that began the day before."""
+    minute, today = answered.hour * 60 + answered.minute, answered.weekday()
+    if band.ends > band.begins:
+        return today in band.days and band.begins <= minute < band.ends
+    begun_today = today in band.days and minute >= band.begins
+    begun_before = (today - 1) % 7 in band.days and minute < band.ends
+    return begun_today or begun_before
 
 
 def bundle(package: ReferencePackage, number: str, *, national: bool) -> str | None:

@@ -9,6 +9,7 @@ from rating.audit.invariants import verify
 from rating.audit.store import AuditStore
 from rating.rerating.plan import RerateOrder
 from ringfence_contracts.errors import BadInput, Conflict
+from ringfence_contracts.events.account import DAYS
 from ringfence_contracts.events.balance import BalanceChanged
 from ringfence_contracts.events.call import CallRated
 from ringfence_contracts.topics import BALANCE_CHANGED, CALL_RATED
@@ -292,6 +293,26 @@ async def test_a_charge_keeps_its_bundle_after_its_package_has_lost_it(bench: Be
     await bench.rerating().apply(ORDER)
     assert await bench.balance() == -30_000
     assert await bench.free_used_by_bundle() == {"near": 60}
+
+
+async def test_a_charge_of_a_time_band_is_rerated_by_its_own_tariff_and_markup(
+    bench: Bench,
+) -> None:
+    """Also after the package has lost the band; the band stays in the explanation."""
+    whole_day = {"name": "week", "days": DAYS, "begins": "00:00", "ends": "00:00"}
+    band = whole_day | {"markup_percent": "300"}
+    await bench.save_accounts(account(version=2, package={"time_bands": [band]}))
+    await bench.rate(call(1, billsec=60))
+    assert await bench.balance() == -30_000
+    await bench.save_accounts(account(version=3, package={"markup_percent": "100"}))
+    await bench.publish_tariff(DEARER, version=2)
+    await bench.rerating().apply(ORDER)
+    assert await bench.balance() == -90_000
+    bands = await bench.sql(
+        "select explanation::jsonb->'explanation'->>'time_band' as band from rating.ledger"
+        " where kind = 'charge' order by version"
+    )
+    assert [row["band"] for row in bands] == ["week", "week"]
 
 
 async def test_a_version_with_the_same_rates_changes_nothing(bench: Bench) -> None:

@@ -1,18 +1,19 @@
 """Validation errors of requests have texts of their own, not those of a library."""
 
+import importlib
+import pkgutil
 import re
 from typing import Annotated, Any, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from accounts.api import bodies
-from accounts.api.bodies import ClaimsBody, PackageBody, PaymentBody, ProductBody
+import accounts
+from accounts.api.bodies import ClaimsBody, PaymentBody, ProductBody
 from accounts.api.error_words import each_refusal, refusal
-from accounts.clients.api import bodies as client_bodies
 from accounts.clients.api.bodies import ClientBody, OrderBody, OutstandingBody
 from accounts.jobs.bodies import RowDropBody
-from accounts.operations import api as operations
+from accounts.packages.bodies import PackageBody
 
 LIBRARY = re.compile(r"Input should|should match|valid (string|list)|Value error|Field required")
 FINE = {"first_name": "Anna", "currency": "CAD"}
@@ -70,6 +71,16 @@ def problems(model: Any, body: object) -> list[Any]:
         (PackageBody, {"tariff_id": "t", "free_minutes_prefixes": ["44", "33"],
                        "free_minutes_without": ["33"]},
          "free_minutes_without", "in both: 33"),
+        (PackageBody, {"tariff_id": "t", "time_bands": ["evening:18:00"]},
+         "time_bands", "NAME:DAYS:BEGINS-ENDS:TARIFF:MARKUP, such as evening:mon-fri:18:00-08:00"),
+        (PackageBody, {"tariff_id": "t", "time_bands": ["a:mo-fr:18:00-08:00:t"]},
+         "days", "days such as mon-fri/sun"),
+        (PackageBody, {"tariff_id": "t", "time_bands": ["a:mon:18:00-25:00:t"]},
+         "ends", "a time of day, such as 18:30"),
+        (PackageBody, {"tariff_id": "t", "time_bands": ["a:mon:18:00-20:00"]},
+         "time_bands", "a with a tariff_id or a markup_percent of its own"),
+        (PackageBody, {"tariff_id": "t", "time_bands": ["a:mon:1800-2000:t", "a:tue:1800-2000:t"]},
+         "time_bands", "each name once; more than once: a"),
         (PackageBody, {"tariff_id": "t", "free_minutes": "x"}, "free_minutes", "a whole number"),
         (PackageBody, {"tariff_id": "t", "country_code": "CA"}, "country_code", "1 to 3 digits"),
         (PackageBody, {"tariff_id": "t", "markup_percent": "NaN"}, "markup_percent", "a decimal"),
@@ -114,14 +125,17 @@ def every_pattern(annotation: Any) -> set[str]:
 
 
 def test_every_pattern_of_a_request_has_a_text() -> None:
+    """Of the models that modules of routes and of bodies have, whatever package they are in."""
+    names = [found.name for found in pkgutil.walk_packages(accounts.__path__, "accounts.")]
     models = [
         model
-        for module in (bodies, client_bodies, operations)
-        for model in vars(module).values()
+        for name in names
+        if name.endswith((".bodies", ".api"))
+        for model in vars(importlib.import_module(name)).values()
         if isinstance(model, type) and issubclass(model, BaseModel)
     ]
     patterns = set().union(*(every_pattern(model) for model in models))
-    assert len(patterns) > 5
+    assert len(patterns) > 10
     for pattern in patterns:
         problem = {"type": "string_pattern_mismatch", "loc": ("x",), "ctx": {"pattern": pattern}}
         assert refusal([problem]).expected != "text of another form", pattern

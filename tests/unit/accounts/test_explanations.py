@@ -78,6 +78,13 @@ def test_a_price_is_calculated_in_words() -> None:
     assert found["priced by"] == "prefix 1 (Canada) of tariff north, version 1"
 
 
+def test_the_time_band_is_named() -> None:
+    found = by_label(of_call(history(charge(time_band="evening"))))
+    assert found["priced by"] == (
+        "prefix 1 (Canada) of tariff north, version 1, in the time band evening"
+    )
+
+
 def test_the_bundle_of_free_minutes_is_named() -> None:
     entry = charge(bundle="europe")
     entry["explanation"]["free_s"] = 60

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from rating.pricing.free_bundles import NATIONAL, FreeBundles
 from rating.pricing.number import NumberPlan
-from rating.pricing.rate_call import Rated
+from rating.pricing.rate_call import Rated, rate_call
 from ringfence_contracts.events.account import Package
-from tests.unit.rating.test_rate_call import call, matched, rate_call, versions
+from tests.unit.rating.test_rate_call import call, matched, versions
 
 EUROPE = {"name": "europe", "minutes": 200, "prefixes": ["44", "33"]}
 LONDON = {"name": "london", "minutes": 50, "prefixes": ["4420"]}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.pricing.price import MAX_RATE_PER_MIN, CallFees, PriceTerms, parse_increment
-from rating.pricing.vectors import COLUMNS, PriceCase
+from rating.vector_cases import COLUMNS, PriceCase
 from ringfence.vectors import read_cases
 from ringfence_contracts.errors import BadInput
 

@@ -1,21 +1,27 @@
 """Differential test: rating's prices and a reference in fractions, on 100,000 random calls."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from rating.pricing.product_match import Match, ProductIndex
 from rating.pricing.rate_call import PricedCall, Unrated, price_call
 from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
-from ringfence_contracts.events.account import Service
+from ringfence_contracts.events.account import DAYS, Service
 from ringfence_contracts.events.tariff import RateRow
 from ringfence_testing import records
 from ringfence_testing.records import NOON
 from tests.support import price_reference as reference
-from tests.support.price_reference import ReferencePackage, ReferencePrice, ReferenceRow
+from tests.support.price_reference import (
+    ReferenceBand,
+    ReferencePackage,
+    ReferencePrice,
+    ReferenceRow,
+)
 
 CALLS = 100_000
 CALLS_OF_A_PACKAGE = 50
@@ -30,8 +36,10 @@ NUMBERS = {
 
 
 DIDS = ("14162345678", "16042345678", "18002345678", "18882345678", "442079460018")
-RandomCall = tuple[str, str, int, dict[str, int], str]
-"""Direction, number, seconds of talk, free seconds left by bundle, ANI II digits."""
+RandomCall = tuple[str, str, int, dict[str, int], str, datetime]
+"""Direction, number, seconds of talk, free seconds left by bundle, ANI II digits, and when it was
+answered."""
+ZONE = "America/St_Johns"
 BUNDLES = ("europe", "near")
 
 
@@ -62,6 +70,10 @@ class Dice(Random):
         """A rate per minute and its increments."""
         return self.decimal(3, 9), self.increment(), self.increment()
 
+    def minute(self) -> int:
+        """A minute of the day, often one at which others begin or end."""
+        return self.choice((0, 480, 1080, 1081, self.randrange(1440)))
+
     def billsec(self) -> int:
         """Seconds of talk."""
         return self.choice((1, 6, 7, 30, 59, 60, 61, 3600, self.randint(1, 300),
@@ -72,11 +84,7 @@ class RandomCase:
     """A random package and rate card, in the forms of rating and of the reference."""
 
     def __init__(self, dice: Dice) -> None:
-        prefixes = {n[: dice.randint(1, len(n))] for n in NUMBERS if dice.random() < 0.9}
-        self.card = [
-            ReferenceRow(prefix, *dice.priced(), dice.choice((1, 1, 1, 0)), dice.amounts(0.2))
-            for prefix in prefixes
-        ]
+        self.card, night = self._card(dice), self._card(dice)
         self.package = ReferencePackage(
             dice.choice(("100", "120", "220", "99.5", "0", dice.decimal(400, 6))),
             dice.priced() if dice.random() < 0.8 else None,
@@ -85,19 +93,35 @@ class RandomCase:
             {group: dice.priced() for group in self._did_groups(dice)},
             dice.choice(("0", "0.60", dice.decimal(1, 8))),
             *self._bundles(dice),
+            self._bands(dice, night),
         )
-        rows: list[RateRow] = [
-            (
-                *(row.prefix, row.prefix, row.rate, row.initial_s, row.increment_s, row.status),
-                row.amounts["connection_fee"],
-                row.amounts["minimum_cost"],
-                row.amounts["maximum_cost"],
-            )
-            for row in self.card
-        ]
-        day_before = NOON - timedelta(days=1)
-        self.versions = TariffVersions([TariffVersion(1, "card", "CAD", day_before, Deck(rows))])
+        long_ago = NOON - timedelta(days=100)
+        self.versions = TariffVersions(
+            [
+                TariffVersion(1, "card", "CAD", long_ago, Deck(rows_of(self.card))),
+                TariffVersion(2, "night", "CAD", long_ago, Deck(rows_of(night))),
+            ]
+        )
         self.match = self._match()
+
+    def _card(self, dice: Dice) -> list[ReferenceRow]:
+        return [
+            ReferenceRow(prefix, *dice.priced(), dice.choice((1, 1, 1, 0)), dice.amounts(0.2))
+            for prefix in {n[: dice.randint(1, len(n))] for n in NUMBERS if dice.random() < 0.9}
+        ]
+
+    def _bands(self, dice: Dice, night: list[ReferenceRow]) -> list[ReferenceBand]:
+        """Up to three time bands, each with another card, markup or both."""
+        return [
+            ReferenceBand(
+                sorted(dice.sample(range(7), dice.randint(1, 7))),
+                dice.minute(),
+                dice.minute(),
+                dice.choice((night, None)),
+                dice.choice(("50", "130", None)),
+            )
+            for _ in range(dice.choice((0, 0, 1, 2, 3)))
+        ]
 
     def _bundles(self, dice: Dice) -> tuple[dict[str, list[str]], list[str], list[str]]:
         """Bundles, prefixes in and prefixes out; a prefix is in one bundle."""
@@ -134,6 +158,17 @@ class RandomCase:
             ],
             "free_minutes_prefixes": self.package.prefixes_in,
             "free_minutes_without": self.package.prefixes_out,
+            "time_bands": [
+                {
+                    "name": f"band{place}",
+                    "days": [DAYS[day] for day in band.days],
+                    "begins": f"{band.begins // 60:02}:{band.begins % 60:02}",
+                    "ends": f"{band.ends // 60:02}:{band.ends % 60:02}",
+                    "tariff_id": None if band.card is None else "night",
+                    "markup_percent": band.markup,
+                }
+                for place, band in enumerate(self.package.bands)
+            ],
             **{name: text for name, text in self.package.amounts.items() if text is not None},
         }
         custom = (("outbound", self.package.custom_outbound),
@@ -149,12 +184,19 @@ class RandomCase:
                 "tenant": "north.example", "package": package,
             }
         )  # fmt: skip
-        found = ProductIndex([records.account("a1", services=(service,))]).match(records.call())
+        account = records.account("a1", services=(service,), time_zone=ZONE)
+        found = ProductIndex([account]).match(records.call())
         assert isinstance(found, Match)
         return found
 
     def prices(
-        self, direction: str, number: str, billsec: int, free_left_s: dict[str, int], ani_ii: str
+        self,
+        direction: str,
+        number: str,
+        billsec: int,
+        free_left_s: dict[str, int],
+        ani_ii: str,
+        answered: datetime,
     ) -> tuple[ReferencePrice | None, ReferencePrice | None]:
         """The price of one call by rating and by the reference; None: it waits."""
         call = records.call(
@@ -163,21 +205,38 @@ class RandomCase:
             destination_number=f"+{number}",
             caller_destination=f"+{number}",
             ani_ii=ani_ii,
+            started_at=answered - timedelta(seconds=9),
+            answered_at=answered,
+            ended_at=answered + timedelta(seconds=billsec),
         )
         outcome = price_call(call, self.match, self.versions)
         assert isinstance(outcome, PricedCall | Unrated), outcome
         got = None
         if isinstance(outcome, PricedCall):
             left_s = 0 if outcome.bundle is None else free_left_s[outcome.bundle]
-            outcome = outcome.charge(left_s)
-            got = ReferencePrice(outcome.billed_s, outcome.free_s, outcome.cost_micro)
+            rated = outcome.charge(left_s)
+            got = ReferencePrice(rated.billed_s, rated.free_s, rated.cost_micro)
         if direction == "inbound":
             return got, reference.inbound(self.package, number, billsec, ani_ii)
         national = NUMBERS[number]
         expected = reference.outbound(
-            self.package, self.card, number, billsec, free_left_s, national=national
-        )
+            self.package, self.card, number, billsec, free_left_s,
+            national=national, answered=answered.astimezone(ZoneInfo(ZONE)),
+        )  # fmt: skip
         return got, expected
+
+
+def rows_of(card: list[ReferenceRow]) -> list[RateRow]:
+    """A rate card as the rows of a tariff."""
+    return [
+        (
+            *(row.prefix, row.prefix, row.rate, row.initial_s, row.increment_s, row.status),
+            row.amounts["connection_fee"],
+            row.amounts["minimum_cost"],
+            row.amounts["maximum_cost"],
+        )
+        for row in card
+    ]
 
 
 def cases(seed: int, calls: int) -> Iterator[tuple[RandomCase, RandomCall]]:
@@ -192,7 +251,8 @@ def cases(seed: int, calls: int) -> Iterator[tuple[RandomCase, RandomCall]]:
             }
             number = dice.choice(DIDS if direction == "inbound" else list(NUMBERS))
             ani_ii = dice.choice(("", "00", "27", "29", "70"))
-            yield case, (direction, number, dice.billsec(), free_left_s, ani_ii)
+            answered = NOON + timedelta(minutes=dice.randrange(-40_000, 40_000))
+            yield case, (direction, number, dice.billsec(), free_left_s, ani_ii, answered)
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

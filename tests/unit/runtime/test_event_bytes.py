@@ -158,7 +158,7 @@ def rerated_events() -> list[tuple[str, Outgoing]]:
     assert isinstance(outcome, Rated)
     details = json.loads(call_details(found, match.service_id, outcome))
     charged = LiveCharge(UUID(int=3), found.call_id, -11_000, NOON, b"", details)
-    change = RerateChange(charged, -20_000, details, ("1001", "svc-1001", NOON), 0)
+    change = RerateChange(charged, -20_000, details, ("1001", "svc-1001", NOON.date(), ""), 0)
     row, run_id = ChangeRow(change, UUID(int=4), UUID(int=5)), UUID(int=6)
     balance = AccountBalance("CAD", 5_000_000, 8, settled=2)
     reversal = post(

@@ -30,7 +30,7 @@ PACKAGES = {
         "pricing/call_time.py", "pricing/free_bundles.py", "pricing/number.py",
         "pricing/package_terms.py",
         "pricing/price.py", "pricing/product_match.py", "pricing/rate_call.py",
-        "pricing/tariff.py",
+        "pricing/tariff.py", "pricing/time_bands.py",
     ),
 }  # fmt: skip
 """Which packages are copied, and which of their modules are compiled."""

@@ -1,6 +1,6 @@
 """`ringfence vectors rating FILE`: prices the calls of a conformance file with pricing/price.py."""
 
-from rating.pricing.vectors import COLUMNS, PriceCase
+from rating.vector_cases import COLUMNS, PriceCase
 from ringfence.vectors import vectors_command
 
 command = vectors_command(

@@ -7,7 +7,9 @@ the API, in the reasons of dead records, and in errors about files and settings.
 from collections.abc import Mapping
 from typing import Any
 
+from ringfence_contracts.events.account import TIME_OF_DAY_PATTERN
 from ringfence_contracts.events.model import ID_PATTERN
+from ringfence_contracts.extension_ranges import RANGE_PATTERN
 
 ID = (
     "an id of letters, digits, dots, dashes and underscores that begins with a letter or a digit, "
@@ -18,6 +20,10 @@ _PATTERNS = {
     "^[A-Z]{3}$": "a currency of three capital letters, such as CAD",
     ID_PATTERN: ID,
     r"^\d{1,15}$": "1 to 15 digits, with country code, such as 4420",
+    "^([1-9][0-9]{0,3})?$": "1 to 4 digits, such as 1, the first not 0; blank for none",
+    "^[0-9a-f]{64}$": "a SHA-256 as 64 hexadecimal digits",
+    RANGE_PATTERN: "a range of extensions such as 2100-2199",
+    TIME_OF_DAY_PATTERN: "a time of day, such as 18:30",
     r"^\d{1,3}$": "a country code of 1 to 3 digits, such as 1",
     r"^\d{1,6}$": "1 to 6 digits, such as 011",
     r"^[\d*#]{0,15}$": "at most 15 digits, * or #",

@@ -16,7 +16,7 @@ from ringfence_contracts.events.account import Package
 _USERS = "accounts_told"
 _LISTS = (
     "hide", "not_billed", "inbound_rates", "free_bundles", "free_minutes_prefixes",
-    "free_minutes_without",
+    "free_minutes_without", "time_bands",
 )  # fmt: skip
 
 
@@ -68,7 +68,9 @@ def set_package(package_id: str, changes: tuple[str, ...], as_json: bool) -> Non
     Takes effect at once for all accounts that use it. A field set to nothing
     (`custom_inbound_rate=`) gets its default; lists such as not_billed take their items separated
     by commas, inbound_rates each as DIDS:RATE:INCREMENT, such as toll-free:0.035:6/6,
-    free_bundles each as NAME:MINUTES:PREFIX/PREFIX…, such as europe:200:44/33.
+    free_bundles each as NAME:MINUTES:PREFIX/PREFIX…, such as europe:200:44/33,
+    time_bands each as NAME:DAYS:BEGINS-ENDS:TARIFF:MARKUP, such as
+    evening:mon-fri:18:00-08:00::80, with a tariff, a markup or both.
     """
     api = api_client()
     body = api.find(path_of("packages", package_id)) or {}

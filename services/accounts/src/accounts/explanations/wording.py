@@ -145,6 +145,8 @@ def _facts(details: Mapping[str, Any], explanation: Mapping[str, Any]) -> Iterat
 def _priced_by(explanation: Mapping[str, Any]) -> str:
     version = f"tariff {explanation['tariff_id']}, version {explanation['tariff_version']}"
     row = f"prefix {explanation['prefix']} ({explanation['description']}) of {version}"
+    if time_band := explanation.get("time_band"):
+        row += f", in the time band {time_band}"
     return {
         "tariff": row,
         "custom-outbound": f"the package's custom outbound rate, as {row} asks for",

@@ -1,7 +1,7 @@
 """The types of responses about packages. Pure."""
 
 from accounts.answers import Answer, ListAnswer
-from ringfence_contracts.events.account import FreeBundle, InboundRate
+from ringfence_contracts.events.account import FreeBundle, InboundRate, TimeBand
 
 
 class PackageAnswer(Answer):
@@ -31,6 +31,7 @@ class PackageAnswer(Answer):
     free_bundles: list[FreeBundle]
     free_minutes_prefixes: list[str]
     free_minutes_without: list[str]
+    time_bands: list[TimeBand]
 
 
 class ChangedPackage(PackageAnswer):

@@ -4,11 +4,11 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from accounts.api.bodies import PackageBody
 from accounts.api.dependencies import Deps, Who
 from accounts.api.route_scopes import MONEY, READ
 from accounts.clients.store_publishing import AuditEntry
 from accounts.packages.answers import ChangedPackage, PackageAnswer, PackageList
+from accounts.packages.bodies import PackageBody
 from accounts.packages.terms import package_warnings
 from ringfence_contracts.events.model import Id
 
@@ -26,12 +26,13 @@ async def put_package(package_id: Id, body: PackageBody, deps: Deps, who: Who) -
     package = body.package()
     entry = AuditEntry(who, f"package {package_id} changed")
     published = await deps.store.put_package(package_id, package, entry)
-    known = await deps.tariffs.known(package.tariff_id)
+    named = {package.tariff_id, *(b.tariff_id for b in package.time_bands if b.tariff_id)}
+    unknown = [each for each in sorted(named) if not await deps.tariffs.known(each)]
     return {
         "package_id": package_id,
         **package.model_dump(mode="json"),
         "accounts_told": len(published),
-        "warnings": package_warnings(package, tariff_known=known),
+        "warnings": package_warnings(package, unknown_tariffs=unknown),
     }
 
 

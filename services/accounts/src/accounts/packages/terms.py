@@ -1,6 +1,7 @@
 """Checks of packages beyond the types of the contract. Pure."""
 
 import re
+from collections.abc import Sequence
 
 from accounts.typed.decimal_text import canonical_decimal
 from ringfence_contracts.errors import BadInput
@@ -30,19 +31,24 @@ def canonical_increment(name: str, text: str) -> str:
     return f"{seconds[0]}/{seconds[1]}"
 
 
-def package_warnings(package: Package, *, tariff_known: bool) -> list[str]:
-    """Values of a package that are allowed but are probably mistakes."""
+def package_warnings(package: Package, *, unknown_tariffs: Sequence[str] = ()) -> list[str]:
+    """Values of a package that are allowed but are probably mistakes.
+
+    `unknown_tariffs` are those of its tariffs that have no version.
+    """
     warnings = []
-    if _below_100(package.markup_percent):
-        warnings.append(
-            f"markup {package.markup_percent} is under 100: calls are sold for less than the "
-            "tariff's rate; 120 means 20 percent on top"
-        )
-    if not tariff_known:
-        warnings.append(
-            f"tariff {package.tariff_id} has no version yet: calls stay unrated until it is "
-            "imported"
-        )
+    markups = [("", package.markup_percent)]
+    markups += [(f" of {band.name}", band.markup_percent or "100") for band in package.time_bands]
+    warnings += [
+        f"markup {markup}{where} is under 100: calls are sold for less than the "
+        "tariff's rate; 120 means 20 percent on top"
+        for where, markup in markups
+        if _below_100(markup)
+    ]
+    warnings += [
+        f"tariff {tariff_id} has no version yet: calls stay unrated until it is imported"
+        for tariff_id in unknown_tariffs
+    ]
     if package.inbound_enabled and package.custom_inbound_rate is None:
         others = " for DIDs that no inbound rate names" if package.inbound_rates else ""
         warnings.append(f"inbound calls are billed, but there is no custom inbound rate{others}")

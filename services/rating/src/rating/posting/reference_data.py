@@ -89,6 +89,11 @@ class ReferenceData:
         terms = package_terms(service.package, service.flat_rate)
         if isinstance(terms.flat, PriceTerms):
             return terms.flat.charge(talk_s, 0)[2]
+        dearest = [self._dearest_hour_micro(each, at) for each in terms.at_any_time()]
+        known = [hour_micro for hour_micro in dearest if hour_micro is not None]
+        return -(-talk_s * max(known) // 3600) if known else None
+
+    def _dearest_hour_micro(self, terms: PackageTerms, at: datetime) -> int | None:
         if terms.tariff_id is None:
             return None
         version = self._tariffs.in_force(terms.tariff_id, at)
@@ -100,7 +105,7 @@ class ReferenceData:
                 self._dearest.clear()
             hour_micro = dearest_hour_micro(version.deck, terms)
             self._dearest[version.version_id, terms] = hour_micro
-        return -(-talk_s * hour_micro // 3600)
+        return hour_micro
 
     def _service(self, account_id: str, service_id: str) -> Service | None:
         account = self._accounts.get(account_id)

@@ -1,15 +1,18 @@
 """A package's number plan, filters and prices, computed once for all of its calls."""
 
+from datetime import datetime
 from functools import lru_cache
 
+from rating.pricing.billing_period import zone_of
 from rating.pricing.call_filter import CallFilter
 from rating.pricing.free_bundles import FreeBundles
 from rating.pricing.inbound_prices import inbound_prices
 from rating.pricing.number import NumberPlan
 from rating.pricing.price import NO_FEES, CallFees, Misconfigured, PriceTerms, parse_increment
 from rating.pricing.tariff import CUSTOM_RATE, DeckRate
+from rating.pricing.time_bands import TimeBands
 from ringfence_contracts.errors import BadInput
-from ringfence_contracts.events.account import Package
+from ringfence_contracts.events.account import Package, TimeBand
 from ringfence_contracts.events.tariff import NO_ROW_FEES, RowFees
 from ringfence_contracts.money import parse_decimal
 
@@ -26,10 +29,14 @@ class PackageTerms:
     `flat_rate` (Les.net's "Rate Per Minute") prices every outbound call of the product without a
     tariff, and inbound calls if the package bills them and has no inbound rate. A product without
     a package reads numbers by the defaults and bills no inbound call.
+
+    `time_band` is the name of the band whose terms these are, empty for the package's own.
     """
 
     __slots__ = (
+        "_bands",
         "_by_rate",
+        "_in_bands",
         "_package",
         "did_prices",
         "filters",
@@ -39,10 +46,17 @@ class PackageTerms:
         "inbound_enabled",
         "numbers",
         "tariff_id",
+        "time_band",
     )
 
-    def __init__(self, package: Package | None, flat_rate: str | None = None) -> None:
+    def __init__(
+        self, package: Package | None, flat_rate: str | None = None, time_band: str = ""
+    ) -> None:
         self._package = package
+        self.time_band = time_band
+        bands = package.time_bands if package else ()
+        self._bands = TimeBands(bands) if bands else None
+        self._in_bands = [_terms_in(package, band, flat_rate) for band in bands if package]
         self._by_rate: dict[DeckRate, PriceTerms | Misconfigured] = {}
         self.tariff_id = package.tariff_id if package else None
         self.inbound_enabled = bool(package and package.inbound_enabled)
@@ -52,6 +66,17 @@ class PackageTerms:
         self.flat = None if flat_rate is None else _flat_terms(package, flat_rate)
         self.inbound = _inbound_terms(package, flat_rate)
         self.did_prices = inbound_prices(package, self.inbound)
+
+    def at(self, answered: datetime, zone: str) -> "PackageTerms":
+        """The terms of an outbound call answered then, for an account in that zone."""
+        if self._bands is None:
+            return self
+        place = self._bands.place(answered.astimezone(zone_of(zone)))
+        return self if place is None else self._in_bands[place]
+
+    def at_any_time(self) -> list["PackageTerms"]:
+        """These terms and those in each time band."""
+        return [self, *self._in_bands]
 
     def outbound(self, rate: DeckRate) -> PriceTerms | Misconfigured:
         """The price of a tariff row under this package."""
@@ -82,6 +107,14 @@ class PackageTerms:
 def package_terms(package: Package | None, flat_rate: str | None = None) -> PackageTerms:
     """The terms of a package; products with equal packages share one object."""
     return PackageTerms(package, flat_rate)
+
+
+def _terms_in(package: Package, band: TimeBand, flat_rate: str | None) -> PackageTerms:
+    """A package's terms in a time band, which replaces some of its fields."""
+    own = {"tariff_id": band.tariff_id, "markup_percent": band.markup_percent}
+    replaced = {name: value for name, value in own.items() if value is not None}
+    of_band = package.model_copy(update={**replaced, "time_bands": ()})
+    return PackageTerms(of_band, flat_rate, band.name)
 
 
 def _number_plan(package: Package | None) -> NumberPlan:

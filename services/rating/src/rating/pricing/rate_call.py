@@ -13,7 +13,8 @@ The order is that of domain/billing, sections 4 to 6: number, filters, then dire
 6. It has no direction: unrated.
 7. It is inbound: rated by the package's inbound rate of its DID, else by that for any number.
 8. It is outbound: rated by the longest prefix of the tariff in force when the call was answered, or
-   by the product's flat rate.
+   by the product's flat rate. A time band of the package may name another tariff or markup for
+   that instant; a flat rate is the same at all times.
 
 Where the rules leave a choice: an outbound short code (911, 411; 116123 under +44) that a tariff
 row names exactly is rated by this row, unless a product of its tenant lists it as an extension. Of
@@ -207,6 +208,11 @@ def _bundle_member(bundle: str | None) -> str:
     return f',"bundle":{as_json(bundle)}' if bundle else ""
 
 
+def band_member(time_band: str) -> str:
+    """The time band whose terms priced the call."""
+    return f',"time_band":{as_json(time_band)}'
+
+
 def _version_members(version: TariffVersion | None) -> str:
     if version is None:
         return '"tariff_id":null,"tariff_version":null'
@@ -362,20 +368,21 @@ def _outbound_flat(
 def _outbound(
     call: CallCompleted, number: DialledNumber, match: Match, versions: TariffVersions
 ) -> PricedCall | NotBilled | Unrated:
-    version = _version_in_force(call, match.terms, versions)
+    terms = match.terms.at(answered_at(call), match.time_zone)
+    version = _version_in_force(call, terms, versions)
     found = None
     if number.kind != "e164":
-        country_code = match.terms.numbers.country_code
+        country_code = terms.numbers.country_code
         if not match.tenant_has_extension(number.digits):
             found = row_of_short_code(number, version, country_code)
         refusal = None if found else _not_a_destination(number)
         if refusal is not None:
             return refusal
     if version is None:
-        return Unrated("no-tariff-in-force", _no_version(call, match.terms))
+        return Unrated("no-tariff-in-force", _no_version(call, terms))
     if version.currency != match.currency:
         return _currency_mismatch(version, match)
-    return price_by(number, call.billsec, match.terms, version, found)
+    return price_by(number, call.billsec, terms, version, found)
 
 
 def price_by(
@@ -397,7 +404,8 @@ def price_by(
         return Unrated("no-tariff-in-force", f"prefix {found.prefix}: {terms.detail}")
     bundle = package.free.bundle_of(number) if terms.takes_free_seconds else None
     rate_from: RateFrom = "tariff" if found.rate.status == TARIFF_RATE else "custom-outbound"
-    return PricedCall(number, billsec, terms, found, version, bundle, rate_from)
+    further = band_member(package.time_band) if package.time_band else ""
+    return PricedCall(number, billsec, terms, found, version, bundle, rate_from, further)
 
 
 def _blocked(found: PrefixMatch, version: TariffVersion) -> Unrated:

@@ -1,11 +1,12 @@
 """What charged calls would have cost by another tariff version.
 
-Only the version changes. Number, markup, the package's amounts for a call and custom rate are those
-of the old charge. What the old charge does not contain (an amount of a call that was free of
-charge, or that its row set, the custom rate for a row that had none) is taken from the product's
-current package. Free seconds are allocated again, in the ledger's order, from what the calls had
-and what is left of the period: those of the bundle that the call used, or, if it used none, of that
-which the current package has for its number. So a version with the same rates changes nothing.
+Only the version changes. Number, markup, time band, the package's amounts for a call and custom
+rate are those of the old charge. What the old charge does not contain (an amount of a call that was
+free of charge, or that its row set, the custom rate for a row that had none) is taken from the
+product's current package. Free seconds are allocated again, in the ledger's order, from what the
+calls had and what is left of the period: those of the bundle that the call used, or, if it used
+none, of that which the current package has for its number. So a version with the same rates changes
+nothing.
 
 Pure: without clock, socket, database or logger.
 """
@@ -33,6 +34,7 @@ from rating.pricing.rate_call import (
     PricedCall,
     Rated,
     Unrated,
+    band_member,
     price_by,
     row_of_short_code,
 )
@@ -134,6 +136,8 @@ def plan(
         if isinstance(again, PricedCall):
             if charged.details["free_s"] and again.terms.takes_free_seconds:
                 again.bundle = _bundle_used(charged)
+            if time_band := charged.explanation.get("time_band"):
+                again.further = band_member(time_band)
             priced.append((charged, again, _free_key(account, charged, again)))
         else:
             planned.unchanged[again.detail] += 1

@@ -1,6 +1,6 @@
 """Clients, their profiles, products and packages: the whole state in one record per account."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -98,13 +98,38 @@ class FreeBundle(EventData):
     prefixes: Annotated[tuple[Prefix, ...], Field(min_length=1, max_length=200)]
 
 
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = get_args(Day)
+"""From Monday on, as `datetime.weekday` counts."""
+
+TIME_OF_DAY_PATTERN = r"^([01]\d|2[0-3]):[0-5]\d$"
+TimeOfDay = Annotated[str, Field(pattern=TIME_OF_DAY_PATTERN)]
+"""A time of day, such as 18:30."""
+
+
+class TimeBand(EventData):
+    """Hours of the week in which outbound calls are priced by another tariff or markup.
+
+    It begins on each of its days at `begins`, by the account's own clock, and lasts until before
+    `ends`, of the next day where `ends` is not later. What is None is the package's own.
+    """
+
+    name: Id
+    days: Annotated[tuple[Day, ...], Field(min_length=1, max_length=7)]
+    begins: TimeOfDay
+    ends: TimeOfDay
+    tariff_id: Id | None = None
+    markup_percent: Decimal | None = None
+
+
 class Package(EventData):
     """How a product's calls are rated (domain/billing, section 3).
 
     Rates are per minute and keep all their decimals; increments are `initial/further` seconds.
     `free_minutes` pay for national calls, for those to `free_minutes_prefixes`, and for none to
     `free_minutes_without`. A call to a prefix of `free_bundles` uses the minutes of that bundle
-    only.
+    only. The first of `time_bands` that has the instant of answer replaces `tariff_id` and
+    `markup_percent`.
     """
 
     tariff_id: Id
@@ -130,6 +155,7 @@ class Package(EventData):
     free_bundles: Annotated[tuple[FreeBundle, ...], Field(max_length=50)] = ()
     free_minutes_prefixes: Annotated[tuple[Prefix, ...], Field(max_length=200)] = ()
     free_minutes_without: Annotated[tuple[Prefix, ...], Field(max_length=200)] = ()
+    time_bands: Annotated[tuple[TimeBand, ...], Field(max_length=20)] = ()
 
 
 class Service(EventData):
