@@ -15,7 +15,9 @@ from balance_watch.counts import ClientCounts
 from balance_watch.settings import Settings
 from balance_watch.store import ALARMS, PRUNED, WatchStore
 from balance_watch.watch import Crossing, FundsPair, WatchedAccount, apply_balance, apply_profile
+from ringfence.anti_entropy.store_offsets import ConsumedOffsets
 from ringfence.anti_entropy.wiring import anti_entropy_of
+from ringfence.clock import SystemClock
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.failures.keeper import keep_failures
 from ringfence.kafka.fast_decoder import FastDecoder
@@ -142,6 +144,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             group=NAME,
             progress=progress,
             max_records=settings.balance_watch_batch_records,
+            offsets=ConsumedOffsets(pool, ALARMS, service=NAME, group=NAME, clock=SystemClock()),
         )
         pruning = pruning_of(
             ALARMS.schema,

@@ -46,6 +46,7 @@ from rating.store import PRUNED, BatchTransaction, EntryExists, RatingStore
 from rating.unrated.replayer import Replayer
 from rating.unrated.rows import row_loops
 from rating.unrated.store import ReplayStore
+from ringfence.anti_entropy.store_offsets import ConsumedOffsets
 from ringfence.anti_entropy.wiring import anti_entropy_of
 from ringfence.clock import Clock, SystemClock
 from ringfence.kafka.batch import BatchRunner
@@ -387,6 +388,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             group=NAME,
             progress=progress,
             max_records=settings.rating_batch_records,
+            offsets=ConsumedOffsets(pool, ALARMS, service=NAME, group=NAME, clock=SystemClock()),
         )
         replayer = Replayer(
             rating=handler, store=ReplayStore(pool), progress=health.loop("rating-replay")

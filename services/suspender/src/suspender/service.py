@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
+from ringfence.anti_entropy.store_offsets import ConsumedOffsets
 from ringfence.anti_entropy.wiring import anti_entropy_of
 from ringfence.clock import SystemClock
 from ringfence.kafka.batch import BatchRunner
@@ -134,6 +135,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             group=NAME,
             progress=health.loop(NAME),
             max_records=settings.suspender_batch_records,
+            offsets=ConsumedOffsets(pool, ALARMS, service=NAME, group=NAME, clock=clock),
         )
         by_time = DecideLoop(decider, health.loop("decide-by-time"))
         relay = OutboxRelay(pool, publisher, schema="suspender", progress=health.loop("outbox"))

@@ -14,6 +14,7 @@ from rating.jobs.replays import UnratedReplay
 from rating.jobs.reratings import Reratings
 from rating.jobs.verification import Verification
 from rating.settings import Settings
+from ringfence.anti_entropy.store_offsets import ConsumedOffsets
 from ringfence.clock import Clock
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.brokers import Bootstrap
@@ -66,6 +67,7 @@ async def job_loops(
             group=GROUP,
             progress=health.loop("rating-job-intake"),
             max_records=100,
+            offsets=ConsumedOffsets(pool, ALARMS, service=NAME, group=GROUP, clock=clock),
         )
         jobs = partial(
             run_jobs,

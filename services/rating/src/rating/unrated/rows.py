@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from rating.claims.store import ALARMS
 from rating.unrated.store_rows import QueuedRows
+from ringfence.anti_entropy.store_offsets import ConsumedOffsets
 from ringfence.clock import Clock
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.brokers import Bootstrap
@@ -61,5 +62,6 @@ def row_loops(
         group=GROUP,
         progress=health.loop("rating-rows"),
         max_records=500,
+        offsets=ConsumedOffsets(pool, ALARMS, service=NAME, group=GROUP, clock=clock),
     )
     return [runner.run, failures.run]

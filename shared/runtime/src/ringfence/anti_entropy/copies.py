@@ -23,6 +23,10 @@ _WAITS = (
     timedelta(hours=1),
 )
 _NAMED = 5
+_PAYMENTS = (
+    "Payments: ringfence payments unclaimed lists them, ringfence payments claim --from-topic"
+    " --reason WHY enters them. The runbook restore-from-backup has the rest."
+)
 
 
 class MissingCopy(NamedTuple):
@@ -163,9 +167,24 @@ def restored_alarm(
     return AlarmText(
         message=f"The database of {service} is older than {found_in}: it was restored from a"
         f" backup. {what_was_done}.{lost}",
-        what_to_do="Enter again what was changed since the backup. Payments: ringfence payments"
-        " unclaimed lists them, ringfence payments claim --from-topic --reason WHY enters them."
-        " The runbook restore-from-backup has the rest.",
+        what_to_do=f"Enter again what was changed since the backup. {_PAYMENTS}",
+        severity="critical",
+    )
+
+
+def set_back_alarm(service: str, topics: Sequence[str], again: int, gone: int) -> AlarmText:
+    """The alarm of a service whose database is behind what it had read from its topics.
+
+    `again` records are read again; `gone` ones are no longer on the topics.
+    """
+    lost = (
+        f" {gone} more are no longer there: the topics are kept for a shorter time." if gone else ""
+    )
+    return AlarmText(
+        message=f"The database of {service} came back as it was earlier: {again} records of"
+        f" {', '.join(topics)} that it had read are read again, and each counts once.{lost}",
+        what_to_do="Find out why the database was set back. Enter again what was changed in"
+        f" between. {_PAYMENTS}",
         severity="critical",
     )
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, Generic
+from typing import Any, Generic, NamedTuple, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -27,12 +27,38 @@ _HANDOVER_BOUND_S = 20.0
 log = structlog.get_logger()
 
 
+class PartitionState(NamedTuple):
+    """An assigned partition: its first offset, that behind its last record, and the committed one.
+
+    `committed` is None where the group has committed nothing.
+    """
+
+    begin: int
+    end: int
+    committed: int | None
+
+
+class SavedOffsets(Protocol):
+    """The offsets that are stored beside a group's effects (`ConsumedOffsets`)."""
+
+    async def save(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Save the offsets behind a batch whose effects are committed."""
+        ...
+
+    async def start_points(
+        self, states: Mapping[TopicPartition, PartitionState]
+    ) -> Mapping[TopicPartition, int]:
+        """Where to read from instead of the committed offsets, after the database was set back."""
+        ...
+
+
 class BatchRunner(Generic[R]):
     """Reads batches of `topics` as `group` and processes them until it is stopped.
 
     Up to three batches are in flight (`BatchPipeline`). Offsets are committed only after a batch's
     events are delivered: after a kill at any point, the next owner of the partitions processes the
-    same batches again. `max_records` is the size of the largest batch.
+    same batches again. `max_records` is the size of the largest batch. With `offsets`, a database
+    that was set back is found when partitions are assigned, and what it has lost is read again.
     """
 
     def __init__(
@@ -44,7 +70,9 @@ class BatchRunner(Generic[R]):
         group: str,
         progress: Progress,
         max_records: int = 3000,
+        offsets: SavedOffsets | None = None,
     ) -> None:
+        self._offsets = offsets
         self._processor = processor
         self._topics = [topic.name for topic in topics]
         self._bootstrap = bootstrap
@@ -56,12 +84,13 @@ class BatchRunner(Generic[R]):
         """Read and process until `stop` is set, and then finish the batches in flight."""
         consumer = make_consumer(self._bootstrap, self._group)
         pipeline = BatchPipeline(self._processor, group=self._group)
-        consumer.subscribe(self._topics, listener=_Handover(pipeline, self._processor))
+        handover = _Handover(pipeline, self._processor, consumer, self._offsets)
+        consumer.subscribe(self._topics, listener=handover)
         await consumer.start()
         try:
             while not stop.is_set():
                 await pipeline.wait_for_room()
-                batch, ends = await self._poll(consumer)
+                batch, ends = await self._poll(consumer, handover)
                 if batch:
                     await self._start(pipeline, consumer, batch, ends)
                 lag = await self._lag(consumer, pipeline)
@@ -84,10 +113,10 @@ class BatchRunner(Generic[R]):
             if number:
                 await pipeline.wait_for_room()
             part_ends = ends if len(parts) == 1 else _ends_of(part.records)
-            await pipeline.start(part, partial(_commit, consumer, part_ends))
+            await pipeline.start(part, partial(_commit, consumer, part_ends, self._offsets))
 
     async def _poll(
-        self, consumer: AIOKafkaConsumer
+        self, consumer: AIOKafkaConsumer, handover: "_Handover"
     ) -> tuple[list[Received], dict[TopicPartition, int]]:
         """The next records, and for each partition the offset behind them; empty after 250 ms.
 
@@ -110,7 +139,10 @@ class BatchRunner(Generic[R]):
             if not polled:
                 break
             wait_ms = 0
+            await handover.finished()
             for at, records in polled.items():
+                if await _is_before(consumer, at, records[0].offset):
+                    continue
                 batch += as_received(records)
                 ends[at] = records[-1].offset + 1
         return batch, ends
@@ -132,17 +164,66 @@ class _Handover(ConsumerRebalanceListener):  # type: ignore[misc] # it ships no 
     This only saves work: a batch that is not committed in time is processed again there.
     """
 
-    def __init__(self, pipeline: BatchPipeline[Any], processor: RecordProcessor[Any]) -> None:
+    def __init__(
+        self,
+        pipeline: BatchPipeline[Any],
+        processor: RecordProcessor[Any],
+        consumer: AIOKafkaConsumer,
+        offsets: SavedOffsets | None,
+    ) -> None:
         self._pipeline = pipeline
         self._processor = processor
+        self._consumer = consumer
+        self._offsets = offsets
+        self._finished = asyncio.Event()
+        self._failure: Exception | None = None
+
+    async def finished(self) -> None:
+        """Wait for the end of a handover that is under way. Raises the error that ended it."""
+        await self._finished.wait()
+        if self._failure is not None:
+            raise self._failure
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Wait for the batches in flight, at most 20 s."""
+        self._finished.clear()
         await self._pipeline.wait_idle(_HANDOVER_BOUND_S)
         self._processor.unassigned()
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Do nothing: the next poll reads from the committed offsets."""
+        """Go on at the committed offsets, or further back if the database was set back.
+
+        The consumer logs what is raised here and goes on; so `finished` raises it.
+        """
+        try:
+            if self._offsets is not None and assigned:
+                states = await _states_of(self._consumer, assigned)
+                for at, offset in (await self._offsets.start_points(states)).items():
+                    self._consumer.seek(at, offset)
+        except Exception as error:
+            self._failure = error
+        finally:
+            self._finished.set()
+
+
+async def _states_of(
+    consumer: AIOKafkaConsumer, assigned: Collection[TopicPartition]
+) -> dict[TopicPartition, PartitionState]:
+    begins = await consumer.beginning_offsets(assigned)
+    ends = await consumer.end_offsets(assigned)
+    committed = await asyncio.gather(*(consumer.committed(at) for at in assigned))
+    return {
+        at: PartitionState(begins[at], ends[at], offset)
+        for at, offset in zip(assigned, committed, strict=True)
+    }
+
+
+async def _is_before(consumer: AIOKafkaConsumer, at: TopicPartition, offset: int) -> bool:
+    """Whether the consumer reads from before this record of a poll: it went back meanwhile."""
+    try:
+        return bool(await consumer.position(at) <= offset)
+    except IllegalStateError:  # another replica's now; it reads from its own start
+        return False
 
 
 def make_consumer(bootstrap: Bootstrap, group: str) -> AIOKafkaConsumer:
@@ -167,7 +248,14 @@ def _ends_of(records: Sequence[Received]) -> dict[TopicPartition, int]:
     return {TopicPartition(*place): last + 1 for place, (_, last) in offsets_of(records).items()}
 
 
-async def _commit(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
+async def _commit(
+    consumer: AIOKafkaConsumer,
+    ends: Mapping[TopicPartition, int],
+    offsets: SavedOffsets | None,
+) -> None:
+    """Commit the offsets behind a batch: beside its effects first, so that Kafka is never ahead."""
+    if offsets is not None:
+        await offsets.save(ends)
     try:
         await consumer.commit(ends)
     except (CommitFailedError, IllegalStateError) as error:
