@@ -44,7 +44,7 @@ async def database_behind(town: ChaosTown, plan: Plan) -> Done:
     postgres = town.stack.postgres
     assert postgres is not None
     done = await _cut(town, plan, postgres, "database")
-    done.leniency = Leniency(may_repeat_mails=True)
+    done.leniency = Leniency(may_repeat_mails=True, acceptances_lost=True)
     await _claim(town, done)
     return done
 

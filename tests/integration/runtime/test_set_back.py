@@ -171,6 +171,18 @@ async def test_where_to_read_from(
     assert [says in message for message in await reader.alarms() if says] == [True] * bool(says)
 
 
+async def test_a_partition_that_was_assigned_and_not_read_is_known_from_then_on(
+    reader: Reader,
+) -> None:
+    assert await reader.offsets.start_points({AT: PartitionState(5, 200, None)}) == {}
+    assert await reader.offsets.start_points({AT: PartitionState(5, 200, 20)}) == {AT: 5}
+
+
+async def test_an_upgrade_goes_on_from_what_was_committed(reader: Reader) -> None:
+    assert await reader.offsets.start_points({AT: PartitionState(5, 200, 20)}) == {}
+    assert await reader.offsets.start_points({AT: PartitionState(5, 200, 21)}) == {AT: 20}
+
+
 async def test_a_lower_offset_of_a_slower_replica_counts_for_nothing(reader: Reader) -> None:
     await reader.offsets.save({AT: 100})
     await reader.offsets.save({AT: 90})

@@ -52,11 +52,17 @@ class ConsumedOffsets:
         """Where to read from instead of the committed offsets; empty unless this was set back.
 
         Raises the alarm `restored` if it was. Forgets the offsets of a topic that was made anew.
+        Saves where a new partition begins: without it, one that is read for the first time after
+        the state to which this database comes back could not be told from one that nobody read.
         """
         saved = await self._read(states)
         anew = [at for at, offset in saved.items() if offset > states[at].end]
         if anew:
             await self._delete(anew)
+        new = states.keys() - saved.keys()
+        if new:
+            begins = {at: states[at].committed or states[at].begin for at in new}
+            await self.save(begins)
         back = {
             at: max(saved[at], states[at].begin)
             for at, state in states.items()
