@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from aiokafka import TopicPartition
 
-from ringfence.anti_entropy.store_offsets import ConsumedOffsets
+from ringfence.anti_entropy.offsets import ConsumedOffsets
 from ringfence.clock import SystemClock
 from ringfence.kafka.batch import BatchRunner, PartitionState
 from ringfence.kafka.processor import RecordProcessor
@@ -107,7 +107,9 @@ async def reader(database: str, kafka_bootstrap: str) -> AsyncIterator[Reader]:
         yield Reader(pool, publisher, kafka_bootstrap)
 
 
-async def test_what_a_database_lost_is_read_again_and_an_operator_is_told(reader: Reader) -> None:
+async def test_what_a_database_lost_is_read_again_and_an_operator_is_alarmed(
+    reader: Reader,
+) -> None:
     await reader.publisher.publish(events(reader.key, range(10)))
     await reader.see(range(10))
     older = await reader.sql(
@@ -189,7 +191,7 @@ async def test_a_lower_offset_of_a_slower_replica_counts_for_nothing(reader: Rea
     assert await reader.offsets.start_points({AT: PartitionState(0, 200, 101)}) == {AT: 100}
 
 
-async def test_the_offsets_of_a_topic_that_was_made_anew_are_forgotten(reader: Reader) -> None:
+async def test_the_offsets_of_a_topic_that_was_made_again_are_forgotten(reader: Reader) -> None:
     await reader.offsets.save({AT: 100})
     assert await reader.offsets.start_points({AT: PartitionState(0, 7, None)}) == {}
     await reader.offsets.save({AT: 7})

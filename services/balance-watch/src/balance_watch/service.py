@@ -15,7 +15,7 @@ from balance_watch.counts import ClientCounts
 from balance_watch.settings import Settings
 from balance_watch.store import ALARMS, PRUNED, WatchStore
 from balance_watch.watch import Crossing, FundsPair, WatchedAccount, apply_balance, apply_profile
-from ringfence.anti_entropy.store_offsets import ConsumedOffsets
+from ringfence.anti_entropy.offsets import ConsumedOffsets
 from ringfence.anti_entropy.wiring import anti_entropy_of
 from ringfence.clock import SystemClock
 from ringfence.kafka.batch import BatchRunner

@@ -46,7 +46,7 @@ from rating.store import PRUNED, BatchTransaction, EntryExists, RatingStore
 from rating.unrated.replayer import Replayer
 from rating.unrated.rows import row_loops
 from rating.unrated.store import ReplayStore
-from ringfence.anti_entropy.store_offsets import ConsumedOffsets
+from ringfence.anti_entropy.offsets import ConsumedOffsets
 from ringfence.anti_entropy.wiring import anti_entropy_of
 from ringfence.clock import Clock, SystemClock
 from ringfence.kafka.batch import BatchRunner

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from ringfence.anti_entropy.store_offsets import ConsumedOffsets
+from ringfence.anti_entropy.offsets import ConsumedOffsets
 from ringfence.anti_entropy.wiring import anti_entropy_of
 from ringfence.clock import SystemClock
 from ringfence.kafka.batch import BatchRunner

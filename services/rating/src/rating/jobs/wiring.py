@@ -14,7 +14,7 @@ from rating.jobs.replays import UnratedReplay
 from rating.jobs.reratings import Reratings
 from rating.jobs.verification import Verification
 from rating.settings import Settings
-from ringfence.anti_entropy.store_offsets import ConsumedOffsets
+from ringfence.anti_entropy.offsets import ConsumedOffsets
 from ringfence.clock import Clock
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.brokers import Bootstrap

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from rating.claims.store import ALARMS
 from rating.unrated.store_rows import QueuedRows
-from ringfence.anti_entropy.store_offsets import ConsumedOffsets
+from ringfence.anti_entropy.offsets import ConsumedOffsets
 from ringfence.clock import Clock
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.brokers import Bootstrap

@@ -219,7 +219,7 @@ async def _states_of(
 
 
 async def _is_before(consumer: AIOKafkaConsumer, at: TopicPartition, offset: int) -> bool:
-    """Whether the consumer reads from before this record of a poll: it went back meanwhile."""
+    """Whether the consumer reads from before this record of a poll: it went back since the poll."""
     try:
         return bool(await consumer.position(at) <= offset)
     except IllegalStateError:  # another replica's now; it reads from its own start
