@@ -4,6 +4,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from ringfence_local.demo.sample import SampleClient
+from ringfence_local.demo.scene import PBX_ID
 from tests.support.browser import (
     WIDTHS,
     browser_page,
@@ -91,6 +92,23 @@ async def test_an_order_with_a_reason_and_an_end_switches_off_and_is_ended(
         await expect(page.locator(".tab").get_by_text("moves house").first).to_be_visible()
 
 
+async def test_a_server_is_paused_and_resumed_as_the_suspender_confirms(
+    town: StackHarness,
+) -> None:
+    async with browser_page() as page:
+        await log_in(page, town)
+        await page.goto(f"{town.stack.console_url}/servers")
+        await page.get_by_role("link", name="Pause").click()
+        await page.get_by_label("Reason").fill("upgrade to 5.6")
+        await page.get_by_role("button", name="Pause").click()
+        await expect(page.locator(".result.good")).to_be_visible()
+        row = page.get_by_role("row").filter(has_text=PBX_ID)
+        await expect(row.locator(".state.low")).to_have_text("paused")
+        await expect(row).to_contain_text("by olga: upgrade to 5.6")
+        await row.get_by_role("button", name="Resume").click()
+        await expect(row.locator(".state.low")).to_have_count(0)
+
+
 async def test_a_call_is_found_and_its_price_explained(town: StackHarness) -> None:
     async with browser_page() as page:
         await log_in(page, town)
@@ -116,6 +134,9 @@ async def test_every_page_can_be_used_by_everyone_at_both_widths(
         "clients": "/clients",
         "client": f"/clients/{SHOP.account_id}",
         "unrated": "/unrated",
+        "dead": "/dead",
+        "servers": "/servers",
+        "server": f"/servers/{PBX_ID}",
         "search": "/clients?search=nobody-is-called-so",
     }
     async with browser_page(width, "dark" if scheme == "dark" else "light") as page:

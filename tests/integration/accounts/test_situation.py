@@ -1,6 +1,7 @@
 """What an operator looks at first: who is off, who runs out first, money and pace."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -77,6 +78,11 @@ async def test_the_pace_is_of_the_entries_of_the_last_day_and_week(api: RunningA
     assert burn["credit"] == "3.00"
     assert burn["out_at"] is not None
     assert (await get(api, "clients/rich/burn"))["out_at"] is None
+    listed = {client["account_id"]: client for client in (await get(api, "clients"))["items"]}
+    assert listed["low"]["pace"] == burn["pace"]
+    apart = datetime.fromisoformat(listed["low"]["out_at"]) - datetime.fromisoformat(burn["out_at"])
+    assert abs(apart) < timedelta(minutes=5)
+    assert listed["rich"]["out_at"] is None
 
 
 async def test_the_money_of_today_begins_at_midnight_of_the_zone(api: RunningApi) -> None:

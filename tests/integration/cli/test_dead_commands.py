@@ -1,65 +1,14 @@
 """`ringfence dead` and /v1/dead: dead records are listed, shown, handled again, dropped."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
-from typing import cast
+from collections.abc import AsyncIterator
 
 import pytest
-from structlog.testing import capture_logs
 
-from ringfence.kafka.failures.keeper import FailureKeeper, keep_failures
-from ringfence.kafka.processor import RecordProcessor
-from ringfence.kafka.publisher import Publisher
-from ringfence.observe.health import Progress
-from ringfence.postgres.alarms import Alarms
-from ringfence.postgres.pool import open_pool
 from ringfence_cli.operations.dead import dead
-from ringfence_contracts.records import Outcome, Outgoing, Received, Rejected
-from ringfence_contracts.topics import BALANCE_CHANGED, WATCH_ALARM
-from ringfence_testing.records import NOON
+from ringfence_contracts.topics import BALANCE_CHANGED
 from tests.support.accounts import running_api
 from tests.support.commands import Operator
-
-WRONG = b'{"account_id": "acme-1001", "version": -1}'
-
-
-@dataclass
-class Consumer:
-    """balance-watch as its processor sees it: a handler that rejects while the test says so."""
-
-    rejects: bool = True
-    handled: list[Received] = field(default_factory=list)
-    published: list[Outgoing] = field(default_factory=list)
-    parked: int = 0
-
-    async def handle(self, batch: Sequence[Received]) -> Outcome:
-        if self.rejects:
-            return Outcome(reject=[Rejected(r, "version: got -1, expected more") for r in batch])
-        self.handled += batch
-        event = Outgoing(BALANCE_CHANGED, "acme-1001", b"{}", batch[0].event_id, NOON, "test")
-        return Outcome(publish=[event])
-
-    async def publish(self, events: Sequence[Outgoing]) -> None:
-        self.published += events
-
-    async def park(self, rejected: Sequence[Rejected], consumer: str) -> None:
-        self.parked += len(rejected)
-
-
-@dataclass
-class Watch:
-    """The consumer, its processor, and the keeper of its failures."""
-
-    consumer: Consumer
-    processor: RecordProcessor[Sequence[Received]]
-    failures: FailureKeeper
-
-    async def dies(self, offset: int = 7, value: bytes = WRONG) -> None:
-        """A record that the consumer rejects."""
-        headers = (("ce_id", b"5f0c1d52-6f0e-5b6e-9a53-0b9a4f6f7a11"), ("x", b"\xff"))
-        record = Received(BALANCE_CHANGED.name, 3, offset, b"acme-1001", value, headers)
-        await self.processor.process([record])
+from tests.support.dead_records import WRONG, Watch, watching
 
 
 @pytest.fixture
@@ -70,22 +19,8 @@ async def operator(database: str) -> AsyncIterator[Operator]:
 
 @pytest.fixture
 async def watch(database: str) -> AsyncIterator[Watch]:
-    """balance-watch, which looks for requests as in service."""
-    alarms, consumer, stop = (
-        Alarms(WATCH_ALARM, schema="balance_watch"),
-        Consumer(),
-        asyncio.Event(),
-    )
-    async with await open_pool(database, service="balance-watch") as pool:
-        failures = keep_failures(pool, alarms, group="balance-watch", progress=Progress("failures"))
-        processor = RecordProcessor(
-            consumer.handle, cast(Publisher, consumer), consumer="balance-watch", failures=failures
-        )
-        with capture_logs():  # the commands' output is read from the same process
-            running = asyncio.create_task(failures.run(stop))
-            yield Watch(consumer, processor, failures)
-            stop.set()
-            await running
+    async with watching(database) as opened:
+        yield opened
 
 
 async def test_a_dead_record_is_listed_and_shown_with_its_content(

@@ -46,7 +46,8 @@ async def scoped(api: RunningApi, *scopes: str) -> str:
 async def test_without_a_session_every_page_leads_to_the_login(api: RunningApi) -> None:
     async with running_console(api.url) as visitor:
         for path in ("/", "/clients", "/clients/anna", "/unrated", "/calls/1", "/stream",
-                     "/now/situation", "/clients/anna/part/calls",
+                     "/now/situation", "/servers", "/servers/x", "/dead", "/dead/x",
+                     "/clients/anna/part/calls",
                      "/clients/anna/statement.csv"):  # fmt: skip
             answer = await visitor.http.get(path)
             assert (answer.status_code, answer.headers["location"][:6]) == (303, "/login"), path

@@ -50,6 +50,8 @@ def list_clients(
 ) -> None:
     """List clients: balance, level, state; below it the reason, and what ends it.
 
+    `out` is when the credit is used up at the pace of the last days.
+
     Example: ringfence client list --state off --search 416555
     """
     filters = {"search": search, "state": state, "level": level, "mode": mode}
@@ -78,6 +80,7 @@ def _columns(currencies: set[str]) -> tuple[TableColumn, ...]:
         field("level"),
         ("state", state_of),
         instant("since", "since"),
+        instant("out", "out_at"),
     )
 
 

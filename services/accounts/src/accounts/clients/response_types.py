@@ -61,10 +61,23 @@ class ClientAnswer(Answer):
     departed: list[DepartedProduct]
 
 
+class ListedClient(ClientAnswer):
+    """A client in a list, with its burn.
+
+    `pace` is what it uses a day: the mean of the last 7 days, or the last 24 hours where that was
+    faster. `out_at` is when its credit is used up at this pace; null where that is more than a year
+    away, and where it is used up.
+    """
+
+    pace_micro: int
+    pace: str
+    out_at: datetime | None
+
+
 class ClientPage(PageAnswer):
     """Clients, by their ids."""
 
-    items: list[ClientAnswer]
+    items: list[ListedClient]
 
 
 class ChangedClient(ClientAnswer):

@@ -119,9 +119,9 @@ function tabs() {
   });
 }
 
-// Keys: / search, g n now, g c clients, g u unrated.
+// Keys: / search, g n now, g c clients, g u unrated, g s servers.
 function keys() {
-  const paths = { n: "/", c: "/clients", u: "/unrated" };
+  const paths = { n: "/", c: "/clients", u: "/unrated", s: "/servers" };
   let went = 0;
   document.addEventListener("keydown", (press) => {
     if (press.ctrlKey || press.metaKey || press.altKey) return;

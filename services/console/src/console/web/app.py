@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from console.api.client import Api, ApiAway, ApiRefused, NotLoggedIn
 from console.feed.hub import Hub
 from console.feed.stream import stream
-from console.pages import calls, client, clients, login, now
+from console.pages import calls, client, clients, dead, login, now, servers
 from console.web.formats import Formats
 from console.web.headers import SecurityHeaders
 from console.web.page import FOLDER, Console, Visit, templates_of
@@ -46,6 +46,18 @@ def create_app(
             Route("/calls/{call}", calls.show),
             Route("/unrated", calls.unrated),
             Route("/unrated/replay", calls.replay, methods=["POST"]),
+            Route("/dead", dead.show),
+            Route("/dead/{dead_id}", dead.one),
+            Route("/dead/{dead_id}/retry", dead.retry, methods=["POST"]),
+            Route("/dead/{dead_id}/drop", dead.drop, methods=["POST"]),
+            Route("/servers", servers.show),
+            Route("/servers/part/{part}", servers.part),
+            Route("/servers/examine", servers.examine, methods=["POST"]),
+            Route("/servers/{server_id}", servers.one),
+            Route("/servers/{server_id}/pause", servers.pause, methods=["POST"]),
+            Route("/servers/{server_id}/resume", servers.resume, methods=["POST"]),
+            Route("/servers/{server_id}/inventory", servers.read_again, methods=["POST"]),
+            Route("/servers/{server_id}/products", servers.give, methods=["POST"]),
             Route("/stream", stream),
             Mount("/static", StaticFiles(directory=FOLDER / "static")),
         ],

@@ -24,7 +24,7 @@ from accounts.clients.account import (
     patched,
     with_outstanding,
 )
-from accounts.clients.answers import client_shown, explained
+from accounts.clients.answers import burn_listed, client_shown, explained
 from accounts.clients.api.answers import changed_answer, client_answer
 from accounts.clients.api.bodies import ClientBody, ClientPatch, OutstandingBody
 from accounts.clients.checks import check_not_dropped
@@ -161,7 +161,11 @@ async def list_clients(
     found = await deps.overview.clients(filters, after, limit + 1)
     rows = [client_shown(row, now) for row in found]
     count = await deps.overview.count(filters)
-    return {**page(rows, limit, by_columns("account_id")), "count": count}
+    listed = page(rows, limit, by_columns("account_id"))
+    burns = await deps.situation.burns([row["account_id"] for row in listed["items"]])
+    for row in listed["items"]:
+        row.update(burn_listed(row, burns[row["account_id"]], now))
+    return {**listed, "count": count}
 
 
 @router.get(
