@@ -13,6 +13,8 @@ import pytest
 
 from console.feed.words import Happening
 from ringfence_testing.wait import until
+from tests.integration.accounts.test_overview import balance
+from tests.integration.accounts.test_situation import charged
 from tests.support.accounts import FUSIONPBX, TOKEN, RunningApi, running_api
 from tests.support.console import PROOF, RunningConsole, running_console
 
@@ -151,6 +153,15 @@ async def test_now_shows_who_runs_out_first_and_what_needs_a_person(
     assert "Who runs out first" in text
     assert 'href="/clients/anna"' in text
     assert "Nothing. Everything that ringfence can do by itself is done." in text
+
+
+async def test_the_list_of_clients_says_when_credit_is_used_up(
+    api: RunningApi, console: RunningConsole
+) -> None:
+    assert '<td class="time"></td>' in await console.page("/clients")
+    await balance(api, "anna", 13_000_000)
+    await charged(api, "anna", (20_000_000, "top-up", "9 days"), (-7_000_000, "charge", "3 days"))
+    assert '<td class="time">out ' in await console.page("/clients")
 
 
 async def test_the_search_leads_to_clients_and_an_id_to_its_call(console: RunningConsole) -> None:
