@@ -67,7 +67,10 @@ class Reader:
         return Outcome()
 
     @asynccontextmanager
-    async def running(self, offsets: ConsumedOffsets | None = None) -> AsyncIterator[None]:
+    async def running(
+        self, offsets: ConsumedOffsets | None = None, *, former: bool = False
+    ) -> AsyncIterator[None]:
+        """Run the reader, as `former` versions did without stored offsets."""
         stop = asyncio.Event()
         runner = BatchRunner(
             RecordProcessor(self.handle, self.publisher, consumer="notifier"),
@@ -75,7 +78,7 @@ class Reader:
             bootstrap=self.bootstrap,
             group=self.group,
             progress=Progress("test"),
-            offsets=offsets or self.offsets,
+            offsets=None if former else offsets or self.offsets,
         )
         task = asyncio.create_task(runner.run(stop))
         try:
@@ -163,6 +166,7 @@ async def test_nothing_is_read_while_the_database_cannot_say_how_far_it_is(
         (PartitionState(0, 200, 100), {}, None),
         (PartitionState(0, 200, 90), {}, None),
         (PartitionState(0, 200, None), {}, None),
+        (PartitionState(0, 200, 120, is_saved=False), {}, None),
     ],
 )
 async def test_where_to_read_from(
@@ -183,6 +187,24 @@ async def test_a_partition_that_was_assigned_and_not_read_is_known_from_then_on(
 async def test_an_upgrade_goes_on_from_what_was_committed(reader: Reader) -> None:
     assert await reader.offsets.start_points({AT: PartitionState(5, 200, 20)}) == {}
     assert await reader.offsets.start_points({AT: PartitionState(5, 200, 21)}) == {AT: 20}
+
+
+async def test_what_a_version_without_these_offsets_committed_is_taken_over(
+    reader: Reader,
+) -> None:
+    """A rolling upgrade has both, and one may go back to the version before for a day."""
+    await reader.publisher.publish(events(reader.key, range(6)))
+    await reader.see(range(6))
+    before, reader.seen = reader.offsets, []
+    await reader.publisher.publish(events(reader.key, range(6, 9)))
+    async with reader.running(former=True):
+        await until(lambda: reader.seen == [6, 7, 8], timeout_s=30)
+    await reader.publisher.publish(events(reader.key, range(9, 10)))
+    await reader.see(range(9, 10))
+    assert await reader.alarms() == []
+    at = TopicPartition(BALANCE_LOW.name, *reader.partitions)
+    held = (await before.start_points({at: PartitionState(0, 10**9, 10**8)}))[at]
+    assert held >= 10, "what was committed without them is held, too"
 
 
 async def test_a_lower_offset_of_a_slower_replica_counts_for_nothing(reader: Reader) -> None:

@@ -45,18 +45,25 @@ class ConsumedOffsets:
 
         Raises the alarm `restored` if it was. Deletes the offsets of a topic that was made again.
         Saves where a new partition begins: without it, one that is read for the first time after
-        the state to which this database comes back would look like one that nobody read.
+        the state to which this database comes back would look like one that nobody read. What a
+        version without these offsets committed, in a rolling upgrade or after a way back, is taken
+        over.
         """
         found = await self._store.read()
         saved = {at: found[at] for at in states if at in found}
         if made_again := [at for at, offset in saved.items() if offset > states[at].end]:
             await self._store.delete(made_again)
-        if new := states.keys() - saved.keys():
-            await self.save({at: states[at].committed or states[at].begin for at in new})
+        reached = {
+            at: state.committed or state.begin
+            for at, state in states.items()
+            if at not in saved or not state.is_saved
+        }
+        if reached:
+            await self.save(reached)
         back = {
             at: max(offset, states[at].begin)
             for at, offset in saved.items()
-            if offset < (states[at].committed or 0)
+            if offset < (states[at].committed or 0) and states[at].is_saved
         }
         if back:
             await self._report(back, states, saved)

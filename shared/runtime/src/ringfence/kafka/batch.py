@@ -1,12 +1,13 @@
 """The batch consumer, for volume: poll, process, await all deliveries, commit the offsets."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Generic, NamedTuple, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from ringfence.kafka.brokers import Bootstrap, client_arguments
@@ -21,6 +22,9 @@ from ringfence_contracts.topics import Topic
 
 _WAIT_MS = 250
 _TAKEN_AT_ONCE = 500
+_SAVED = "saved beside the effects"
+"""The metadata of an offset in Kafka that is in the database too."""
+
 _HANDOVER_BOUND_S = 20.0
 """Shorter than the group's rebalance time-out."""
 
@@ -30,12 +34,14 @@ log = structlog.get_logger()
 class PartitionState(NamedTuple):
     """An assigned partition: its first offset, that behind its last record, and the committed one.
 
-    `committed` is None where the group has committed nothing.
+    `committed` is None where the group has committed nothing. `is_saved`: whether it was saved
+    beside the effects before; what a former version or a person committed was not.
     """
 
     begin: int
     end: int
     committed: int | None
+    is_saved: bool = True
 
 
 class SavedOffsets(Protocol):
@@ -50,6 +56,10 @@ class SavedOffsets(Protocol):
     ) -> Mapping[TopicPartition, int]:
         """Where to read from instead of the committed offsets, after the database was set back."""
         ...
+
+
+Assigned = Callable[[Collection[TopicPartition]], Awaitable[None]]
+"""What is awaited when partitions were assigned."""
 
 
 class BatchRunner(Generic[R]):
@@ -84,7 +94,7 @@ class BatchRunner(Generic[R]):
         """Read and process until `stop` is set, and then finish the batches in flight."""
         consumer = make_consumer(self._bootstrap, self._group)
         pipeline = BatchPipeline(self._processor, group=self._group)
-        handover = _Handover(pipeline, self._processor, consumer, self._offsets)
+        handover = _Handover(pipeline, self._processor, self._start_points(consumer))
         consumer.subscribe(self._topics, listener=handover)
         await consumer.start()
         try:
@@ -99,6 +109,18 @@ class BatchRunner(Generic[R]):
         finally:
             await pipeline.cancel()
             await consumer.stop()
+
+    def _start_points(self, consumer: AIOKafkaConsumer) -> Assigned:
+        """What is done with partitions that were assigned, before anything of them is read."""
+
+        async def go_back(assigned: Collection[TopicPartition]) -> None:
+            if self._offsets is None or not assigned:
+                return
+            states = await _states_of(consumer, self._bootstrap, self._group, assigned)
+            for at, offset in (await self._offsets.start_points(states)).items():
+                consumer.seek(at, offset)
+
+        return go_back
 
     async def _start(
         self,
@@ -168,13 +190,11 @@ class _Handover(ConsumerRebalanceListener):  # type: ignore[misc] # it ships no 
         self,
         pipeline: BatchPipeline[Any],
         processor: RecordProcessor[Any],
-        consumer: AIOKafkaConsumer,
-        offsets: SavedOffsets | None,
+        assigned: Assigned,
     ) -> None:
         self._pipeline = pipeline
         self._processor = processor
-        self._consumer = consumer
-        self._offsets = offsets
+        self._assigned = assigned
         self._finished = asyncio.Event()
         self._failure: Exception | None = None
 
@@ -196,10 +216,7 @@ class _Handover(ConsumerRebalanceListener):  # type: ignore[misc] # it ships no 
         The consumer logs what is raised here and goes on; so `finished` raises it.
         """
         try:
-            if self._offsets is not None and assigned:
-                states = await _states_of(self._consumer, assigned)
-                for at, offset in (await self._offsets.start_points(states)).items():
-                    self._consumer.seek(at, offset)
+            await self._assigned(assigned)
         except Exception as error:
             self._failure = error
         finally:
@@ -207,14 +224,28 @@ class _Handover(ConsumerRebalanceListener):  # type: ignore[misc] # it ships no 
 
 
 async def _states_of(
-    consumer: AIOKafkaConsumer, assigned: Collection[TopicPartition]
+    consumer: AIOKafkaConsumer,
+    bootstrap: Bootstrap,
+    group: str,
+    assigned: Collection[TopicPartition],
 ) -> dict[TopicPartition, PartitionState]:
     begins = await consumer.beginning_offsets(assigned)
     ends = await consumer.end_offsets(assigned)
-    committed = await asyncio.gather(*(consumer.committed(at) for at in assigned))
+    admin = AIOKafkaAdminClient(**client_arguments(bootstrap))  # a consumer drops the metadata
+    await admin.start()
+    try:
+        committed = await admin.list_consumer_group_offsets(group, partitions=list(assigned))
+    finally:
+        await admin.close()
+    known = {at: found for at, found in committed.items() if found.offset >= 0}
     return {
-        at: PartitionState(begins[at], ends[at], offset)
-        for at, offset in zip(assigned, committed, strict=True)
+        at: PartitionState(
+            begins[at],
+            ends[at],
+            known[at].offset if at in known else None,
+            at in known and known[at].metadata == _SAVED,
+        )
+        for at in assigned
     }
 
 
@@ -256,8 +287,9 @@ async def _commit(
     """Commit the offsets behind a batch: beside its effects first, so that Kafka is never ahead."""
     if offsets is not None:
         await offsets.save(ends)
+    metadata = "" if offsets is None else _SAVED
     try:
-        await consumer.commit(ends)
+        await consumer.commit({at: (offset, metadata) for at, offset in ends.items()})
     except (CommitFailedError, IllegalStateError) as error:
         # Another replica owns the partitions now. It processes the batch again, which changes
         # nothing: every effect has a deterministic id.
