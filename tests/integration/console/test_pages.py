@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
+from console.api.client import ApiAway, open_api
 from console.feed.words import Happening
 from ringfence_testing.wait import until
 from tests.integration.accounts.test_overview import balance
@@ -294,6 +295,28 @@ async def next_event(lines: AsyncIterator[str]) -> dict[str, str]:
             found: dict[str, str] = json.loads(line.removeprefix("data: "))
             return found
     raise AssertionError("the stream ended")
+
+
+async def test_a_question_is_asked_again_on_a_connection_that_the_api_had_closed() -> None:
+    """It ends idle connections at the moment at which one is used again; a change is sent once."""
+    asked: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readuntil(b"\r\n\r\n")).split()[0].decode())
+        if len(asked) != 1:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    async with server, open_api(f"http://{host}:{port}") as api:
+        assert await api.get("token", "/clients") == {}
+        assert asked == ["GET", "GET"]
+        asked.clear()
+        with pytest.raises(ApiAway):
+            await api.send("POST", "token", "/clients/anna/payments", {})
+        assert asked == ["POST"]
 
 
 async def test_while_the_api_is_away_a_page_says_so() -> None:

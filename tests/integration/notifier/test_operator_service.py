@@ -147,7 +147,11 @@ async def test_an_event_reaches_the_client_the_webhook_and_the_chat_through_a_ki
 
             def arrived() -> bool:
                 paths = {path for path, body in taken if account_id in str(body)}
-                return paths == {"/crm", "/chat"} and len(inbox.messages()) == 3
+                mails = [(str(mail["To"]), str(mail["Subject"])) for mail in inbox.messages()]
+                subjects = " ".join(subject for to, subject in mails if to == "ops@example.net")
+                to_client = f"{account_id}@example.net" in {to for to, _ in mails}
+                to_operator = account_id in subjects and "Daily digest" in subjects
+                return paths == {"/crm", "/chat"} and to_client and to_operator
 
             await until(arrived, timeout_s=60)
             process.kill()

@@ -166,7 +166,9 @@ def errors_as_retry(name: str, limit: str, quote: Callable[[str], str]) -> Itera
     except (httpx.TimeoutException, TimeoutError):
         raise Retry(f"{name}: no answer {limit}") from None
     except httpx.HTTPError as error:
-        raise Retry(f"{name}: {type(error).__name__} {quote(str(error))}") from None
+        raise Retry(
+            f"{name}: {type(error).__name__} {quote(str(error) or 'disconnected')}"
+        ) from None
 
 
 def check_available(name: str, status: int, retry_after_s: float | None, *, path: str = "") -> None:

@@ -9,6 +9,9 @@ import httpx
 from ringfence_contracts.errors import RingfenceError
 
 TIMEOUT_S = 30.0
+_KEPT_OPEN_S = 2.0
+"""Shorter than the API keeps a connection that is idle (5 s): we must be the one that closes it."""
+
 _UNKNOWN = 404
 _NOT_LOGGED_IN = 401
 _TOO_MANY = 429
@@ -71,7 +74,14 @@ class Api:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         try:
-            answer = await self._http.request(method, f"/v1{path}", headers=headers, **given)
+            try:
+                answer = await self._http.request(method, f"/v1{path}", headers=headers, **given)
+            except (httpx.ReadError, httpx.RemoteProtocolError):
+                # The API closed the connection that was used again. What changes something is not
+                # sent twice.
+                if method != "GET":
+                    raise
+                answer = await self._http.request(method, f"/v1{path}", headers=headers, **given)
         except httpx.HTTPError as error:
             raise ApiAway(f"the API did not answer ({type(error).__name__})") from error
         if answer.status_code == _NOT_LOGGED_IN:
@@ -84,7 +94,9 @@ class Api:
 @asynccontextmanager
 async def open_api(base_url: str) -> AsyncIterator[Api]:
     """The API at an address; connections are kept and shared by all pages."""
-    limits = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+    limits = httpx.Limits(
+        max_connections=100, max_keepalive_connections=20, keepalive_expiry=_KEPT_OPEN_S
+    )
     async with httpx.AsyncClient(
         base_url=base_url, timeout=TIMEOUT_S, limits=limits, trust_env=False
     ) as http:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from ringfence.postgres.pool import Pool
 
-Place = tuple[str, int]
+PartitionKey = tuple[str, int]
 """Topic and partition."""
 
 
@@ -16,7 +16,7 @@ class OffsetStore:
         self._table = f"{schema}.consumed_offset"
         self._group = group
 
-    async def save(self, ends: Mapping[Place, int]) -> None:
+    async def save(self, ends: Mapping[PartitionKey, int]) -> None:
         """Save the offsets behind what was read; none is lowered."""
         await self._pool.execute(
             f"insert into {self._table} as c (consumer_group, topic, partition, next_offset)"  # noqa: S608 - a constant of the owner
@@ -28,7 +28,7 @@ class OffsetStore:
             list(ends.values()),
         )
 
-    async def read(self) -> dict[Place, int]:
+    async def read(self) -> dict[PartitionKey, int]:
         """All offsets of the group."""
         rows = await self._pool.fetch(
             f"select topic, partition, next_offset from {self._table} where consumer_group = $1",  # noqa: S608
@@ -36,7 +36,7 @@ class OffsetStore:
         )
         return {(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
-    async def delete(self, places: Sequence[Place]) -> None:
+    async def delete(self, places: Sequence[PartitionKey]) -> None:
         """Delete the offsets of these partitions."""
         await self._pool.execute(
             f"delete from {self._table} where consumer_group = $1"  # noqa: S608
@@ -46,5 +46,5 @@ class OffsetStore:
         )
 
 
-def _columns(places: Sequence[Place]) -> tuple[list[str], list[int]]:
+def _columns(places: Sequence[PartitionKey]) -> tuple[list[str], list[int]]:
     return [topic for topic, _ in places], [partition for _, partition in places]
