@@ -20,10 +20,7 @@ from pydantic_core import InitErrorDetails
 from accounts.products.fields import field_problems
 from accounts.typed.instants import in_utc
 from ringfence_contracts.errors import BadInput
-from ringfence_contracts.events.account import (
-    HangUp,
-    YesNoNone,
-)
+from ringfence_contracts.events.account import HangUp, YesNoNone
 from ringfence_contracts.events.model import Currency, Id, Text
 
 

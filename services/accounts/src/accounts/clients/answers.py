@@ -22,7 +22,7 @@ from accounts.clients.wording import (
     what_happens,
 )
 from accounts.products.elements import emergency_words
-from accounts.situation.burn import Burn
+from accounts.situation.burn import Burn, credit_of
 from ringfence_contracts.money import format_micro
 
 Facts = dict[str, Any]
@@ -79,8 +79,7 @@ def client_shown(row: ClientRow, now: datetime) -> Facts:
 
 def burn_listed(client: Facts, burn: Burn, now: datetime) -> Facts:
     """How fast a listed client uses its credit, and when it is out; None where it is out."""
-    micro = (client["balance_micro"], client["credit_limit_micro"], -client["outstanding_micro"])
-    credit_micro = sum(amount or 0 for amount in micro)
+    credit_micro = credit_of(client)
     out_at = burn.out_at(credit_micro, now) if credit_micro > 0 else None
     return {**_money("pace", burn.pace_micro), "out_at": out_at}
 

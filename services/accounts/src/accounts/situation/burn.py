@@ -1,10 +1,20 @@
 """How fast a client uses its credit, and when it is out at this pace. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
+
+
+def credit_of(client: Mapping[str, Any]) -> int:
+    """What a client can use, in micro-units: balance and credit limit less what is owed."""
+    balance_micro: int = client["balance_micro"] or 0  # None: nothing was posted yet
+    credit_limit_micro: int = client["credit_limit_micro"]
+    outstanding_micro: int = client["outstanding_micro"]
+    return balance_micro + credit_limit_micro - outstanding_micro
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from accounts.situation.burn import DAY, WEEK, Burn
+from accounts.situation.burn import DAY, WEEK, Burn, credit_of
 from accounts.situation.store_kinds import KIND, KINDS, SERVICE_FLAGS
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Pool
@@ -170,8 +170,8 @@ def _needy(row: Mapping[str, Any], burn: Burn, now: datetime) -> dict[str, Any]:
 
 
 def burn_shown(row: Mapping[str, Any], burn: Burn, now: datetime) -> dict[str, Any]:
-    """The burn of a client's row; its credit is balance and credit limit less what is owed."""
-    credit = row["balance_micro"] + row["credit_limit_micro"] - row["outstanding_micro"]
+    """The burn of a client's row."""
+    credit = credit_of(row)
     facts = {
         "account_id": row["account_id"],
         "currency": row["currency"],

@@ -74,14 +74,7 @@ class Api:
         if token:
             headers["Authorization"] = f"Bearer {token}"
         try:
-            try:
-                answer = await self._http.request(method, f"/v1{path}", headers=headers, **given)
-            except (httpx.ReadError, httpx.RemoteProtocolError):
-                # The API closed the connection that was used again. What changes something is not
-                # sent twice.
-                if method != "GET":
-                    raise
-                answer = await self._http.request(method, f"/v1{path}", headers=headers, **given)
+            answer = await self._request(method, f"/v1{path}", headers=headers, **given)
         except httpx.HTTPError as error:
             raise ApiAway(f"the API did not answer ({type(error).__name__})") from error
         if answer.status_code == _NOT_LOGGED_IN:
@@ -89,6 +82,15 @@ class Api:
         if answer.is_success:
             return _object(answer)
         raise ApiRefused(answer.status_code, _problems(answer))
+
+    async def _request(self, method: str, url: str, **given: Any) -> httpx.Response:
+        """Send a request; a question once more if the API closed the connection that it used."""
+        try:
+            return await self._http.request(method, url, **given)
+        except (httpx.ReadError, httpx.RemoteProtocolError):
+            if method != "GET":  # a change may have been made
+                raise
+            return await self._http.request(method, url, **given)
 
 
 @asynccontextmanager

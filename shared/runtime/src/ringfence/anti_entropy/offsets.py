@@ -1,8 +1,8 @@
 """Finds by its offsets that a database was set back to an earlier state (ADR 55).
 
 A batch's effects are committed first, then its offsets in the same database, then those in Kafka.
-So Kafka is ahead only if the database came back as it was earlier: by a restore, or by a stand-by
-that had not yet everything.
+So Kafka is ahead only if the database came back as it was earlier: by a restore, or by a
+replica that had not yet everything.
 """
 
 from collections.abc import Mapping
