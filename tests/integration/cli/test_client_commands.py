@@ -30,7 +30,7 @@ async def test_the_list_shows_why_a_client_is_off_and_what_ends_it(operator: Ope
     await off_for_funds(operator, "anna")
     listed = await operator.run(client, "list")
     header, _, row, why, count = listed.stdout.splitlines()
-    assert header.split() == ["account", "name", "balance", "level", "state", "since"]
+    assert header.split() == ["account", "name", "balance", "level", "state", "since", "out"]
     assert row.split()[:6] == ["anna", "Anna", "Berg", "-3.60", "exhausted", "off"]
     assert why.strip() == "no credit: balance -3.60; brought back by a payment of more than 3.60"
     assert count.startswith("1 client. Times are in ")
