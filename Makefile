@@ -39,13 +39,14 @@ $(INSTALLED): requirements.lock $(PYPROJECTS) $(VERSION_FILE) | $(BIN)/uv
 compiled: install ## Compile the hot modules, if there is a C compiler
 	@$(BIN)/python -m ringfence_local.compiled
 
-lint: install ## Check style, types, import rules, plain words and contracts
+lint: install ## Check style, types, layout, import rules, plain words and contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/mypy tests/conftest.py tests/support tests/unit tests/contract tests/integration tests/e2e tests/deploy tests/chaos
 	MYPYPATH=tests/bench $(BIN)/mypy tests/bench # it runs from its own folder
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -m whole_tree tests/contract
 	$(BIN)/python -m tests.support.plain_words
 	$(BIN)/ringfence contracts check
 
@@ -57,7 +58,7 @@ test: compiled ## Run all tests that run on one machine, against real servers
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-fast: install ## Run unit and contract tests that need no server, with fewer examples
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q --no-servers --hypothesis-profile=fast tests/unit tests/contract $(ARGS)
+	@$(BIN)/python -m tests.support.fast $(ARGS)
 
 coverage: install ## Show the coverage of unit and contract tests, by package (make coverage ARGS=tests/e2e: and of these)
 	@rm -rf .coverage && mkdir .coverage

@@ -126,6 +126,7 @@ def shown_on_a_terminal(**environment: str) -> bytes:
     return output
 
 
+@pytest.mark.processes
 def test_help_has_colours_on_a_terminal_only_and_not_with_no_color() -> None:
     assert b"\x1b[" in shown_on_a_terminal()
     assert b"\x1b[" not in shown_on_a_terminal(NO_COLOR="1")

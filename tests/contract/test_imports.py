@@ -19,6 +19,8 @@ import pytest
 
 from tests.support.sources import ROOT, module_of
 
+pytestmark = pytest.mark.whole_tree
+
 FOLDERS = [
     source
     for folder in ("shared/*/src", "services/*/src", "deploy/*/src")

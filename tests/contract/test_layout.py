@@ -11,6 +11,8 @@ import pytest
 from ringfence.settings import CommonSettings
 from tests.support.sources import ROOT, SOURCES, module_of, nodes_of, text_of
 
+pytestmark = pytest.mark.whole_tree
+
 SERVICES = sorted(path.parent for path in ROOT.glob("services/*/pyproject.toml"))
 ROOMS = ("__init__", "__main__", "settings", "service", "store")
 SAYS_NOTHING = {"util", "utils", "common", "helper", "helpers", "base", "manager", "misc"}

@@ -25,6 +25,7 @@ def found() -> set[LogEvent]:
     return log_events(SOURCES)
 
 
+@pytest.mark.whole_tree
 def test_log_events_are_as_reviewed(found: set[LogEvent]) -> None:
     """One line an event: name [level] fields. Beside these, each has timestamp and service.
 
@@ -33,6 +34,7 @@ def test_log_events_are_as_reviewed(found: set[LogEvent]) -> None:
     compare(GOLDEN, "".join(f"{event}\n" for event in sorted(found)))
 
 
+@pytest.mark.whole_tree
 def test_every_log_call_is_found(found: set[LogEvent]) -> None:
     """By a pattern that does not use syntax trees, so that no call is missed."""
     pattern = re.compile(r'\blog\.(?:debug|info|warning|error|exception|critical)\(\s*"([^"]+)"')

@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.sources import ROOT, SOURCES, module_of, nodes_of
 
+pytestmark = pytest.mark.whole_tree
+
 ONE_FOR_EACH_SERVICE = {"Settings"}
 STILL_TWICE: set[str] = {
     "BalanceWatch",

@@ -13,6 +13,8 @@ from ringfence_contracts import topics
 from ringfence_contracts.topics import ALL_TOPICS, BY_NAME, Topic
 from tests.support.sources import nodes_of
 
+pytestmark = pytest.mark.whole_tree
+
 SERVICES = Path(__file__).parents[2] / "services"
 NAMES = sorted(path.name for path in SERVICES.iterdir() if (path / "src").is_dir())
 CONSUMERS = {"BatchRunner", "GuardedAgents"}

@@ -87,6 +87,7 @@ def completed(*words: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.processes
 def test_bash_completes_commands_options_and_choices() -> None:
     assert completed("ringfence", "cl") == ["client"]
     assert completed("ringfence", "client", "l") == ["list"]
@@ -103,6 +104,7 @@ def test_the_script_of_each_shell_asks_ringfence(shell: str) -> None:
     assert "ringfence" in result.stdout
 
 
+@pytest.mark.processes
 def test_completion_works_where_ringfence_toml_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "ringfence.toml").write_text("not toml")
     asked = {
@@ -130,6 +132,7 @@ print(*[name for name in {watched} if name in sys.modules], file=sys.stderr)
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("arguments", "watched"),
     [
@@ -144,6 +147,7 @@ def test_what_is_not_needed_is_not_loaded(arguments: list[str], watched: list[st
     assert done.stderr.splitlines()[-1] == ""
 
 
+@pytest.mark.processes
 def test_a_package_that_cannot_be_imported_leaves_the_help_of_the_others(
     tmp_path: Path,
 ) -> None:

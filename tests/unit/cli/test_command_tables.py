@@ -187,6 +187,7 @@ print(json.dumps([len(modules), loaded]), file=sys.stderr)
 """
 
 
+@pytest.mark.processes
 def test_help_lists_every_command_without_loading_any() -> None:
     """Loading all commands takes about a second."""
     done = subprocess.run([sys.executable, "-c", HELP], check=True, capture_output=True, text=True)

@@ -65,7 +65,7 @@ def test_any_page_of_fusionpbx(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "html",
-    ["<div>" * 50_000, "<" * 100_000, "<a " * 50_000, "&#" * 100_000, "<![CDATA[" * 10_000],
+    ["<div>" * 20_000, "<" * 100_000, "<a " * 50_000, "&#" * 100_000, "<![CDATA[" * 10_000],
     ids=["nested", "open", "attributes", "entities", "sections"],
 )
 def test_a_page_that_is_made_to_be_slow(html: str) -> None:

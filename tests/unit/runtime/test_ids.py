@@ -4,6 +4,7 @@ import subprocess
 import sys
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,7 @@ print(ids.derive("charge", 1), ids.as_id(bytes(16)), len(topics.ALL_TOPICS))
 """
 
 
+@pytest.mark.processes
 def test_events_topics_and_ids_need_no_driver_and_no_command_line() -> None:
     """A third party that reads topics installs pydantic and nothing else."""
     run = subprocess.run(
