@@ -85,7 +85,7 @@ bench-large: compiled ## Measure verification and disk with 20 million entries (
 chaos: compiled ## Run faults of every kind, check the books after each, and write tests/chaos/RESULTS.md
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-IMAGES := cdr-ingest rating balance-watch suspender notifier accounts tools simulators
+IMAGES := cdr-ingest rating balance-watch suspender notifier accounts console tools simulators
 ENGINE ?= $(shell command -v podman || command -v docker)
 # Podman's own format has no HEALTHCHECK.
 IMAGE_FORMAT := $(if $(findstring podman,$(notdir $(ENGINE))),--format docker)
@@ -122,7 +122,7 @@ lock: $(BIN)/uv ## Write requirements.lock again (make lock UPGRADE=--upgrade fo
 	  --no-emit-index-url --no-emit-find-links \
 	  $(addprefix --no-emit-package ,$(shell sed -n 's/^name = "\(.*\)"/\1/p' $(PYPROJECTS))) \
 	  $(UPGRADE) --output-file requirements.lock
-	@for image in build simulators services requirements; do $(MAKE) .lock-$$image || exit 1; done
+	@for image in build simulators services requirements console; do $(MAKE) .lock-$$image || exit 1; done
 
 # The dependencies of the images: a part of the above, with the same versions.
 IN_IMAGES := $(addsuffix /pyproject.toml,shared/contracts shared/pbx shared/runtime deploy/cli deploy/doctor)
@@ -134,11 +134,13 @@ IMAGE_LOCK = $(BIN)/uv pip compile -q -c requirements.lock --universal --python-
 .lock-simulators:
 	$(IMAGE_LOCK) deploy/images/simulators.in $(filter shared/%,$(IN_IMAGES)) deploy/simulators/pyproject.toml \
 	  --output-file deploy/images/simulators.lock
-# First what all services need, then in addition what mails need: see deploy/images/Dockerfile. The
-# console is in no image yet.
+# What all services need; in addition what mails need, and what the web pages need: see deploy/images/Dockerfile.
+OTHERS := $(filter-out services/notifier/% services/console/%,$(wildcard services/*/pyproject.toml))
 .lock-services:
-	$(IMAGE_LOCK) $(IN_IMAGES) $(filter-out services/notifier/% services/console/%,$(wildcard services/*/pyproject.toml)) \
-	  --output-file deploy/images/services.lock
+	$(IMAGE_LOCK) $(IN_IMAGES) $(OTHERS) --output-file deploy/images/services.lock
 .lock-requirements:
-	$(IMAGE_LOCK) $(IN_IMAGES) services/*/pyproject.toml \
+	$(IMAGE_LOCK) $(IN_IMAGES) $(OTHERS) services/notifier/pyproject.toml \
 	  --output-file deploy/images/requirements.lock
+.lock-console:
+	$(IMAGE_LOCK) $(IN_IMAGES) $(OTHERS) services/console/pyproject.toml \
+	  --output-file deploy/images/console.lock

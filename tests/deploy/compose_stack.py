@@ -16,7 +16,8 @@ from tests.deploy.mail_archive import read_mails
 COMPOSE = ROOT / "deploy" / "compose.yaml"
 REPLICAS = Path(__file__).with_name("replicas.yaml")
 SERVERS = Path(__file__).with_name("servers.toml")
-SERVICES = ("cdr-ingest", "rating", "balance-watch", "suspender", "notifier", "accounts")
+STORING = ("cdr-ingest", "rating", "balance-watch", "suspender", "notifier", "accounts")
+SERVICES = (*STORING, "console")
 STORES = ("kafka", "postgres")
 AROUND = ("secrets", "migrate", "topics", "inbox", "fusionpbx", "sample")
 _WAITS_FOR_OTHERS = (4, 6)
@@ -31,7 +32,7 @@ class ComposeStack:
         self.engine = engine
         self.project = f"ringfence-test-{uuid.uuid4().hex[:8]}"
         self._command = self._compose_command(folder)
-        ports = {name: str(free_port()) for name in ("API", "PUSH", "PBX", "PROMETHEUS")}
+        ports = {name: str(free_port()) for name in ("API", "CONSOLE", "PUSH", "PBX", "PROMETHEUS")}
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(_OURS)},
             **{f"RINGFENCE_{name}_PORT": port for name, port in ports.items()},
@@ -40,6 +41,7 @@ class ComposeStack:
             "RINGFENCE_VERSION": VERSION,
         }
         self.pbx_url = f"http://127.0.0.1:{ports['PBX']}"
+        self.console_url = f"http://127.0.0.1:{ports['CONSOLE']}"
         self.push_url = f"http://127.0.0.1:{ports['PUSH']}"
         self.inbox = ContainedInbox(self)
 

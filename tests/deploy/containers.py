@@ -24,8 +24,8 @@ DEBIAN = "docker.io/library/debian:bookworm-slim"
 KAFKA = "docker.io/apache/kafka:4.1.0"
 POSTGRES = "docker.io/library/postgres:16-bookworm"
 OURS = (
-    "cdr-ingest", "rating", "balance-watch", "suspender", "notifier", "accounts", "tools",
-    "simulators",
+    "cdr-ingest", "rating", "balance-watch", "suspender", "notifier", "accounts", "console",
+    "tools", "simulators",
 )  # fmt: skip
 _PULL_BOUND_S = 600.0
 _BUILD_BOUND_S = 1800.0

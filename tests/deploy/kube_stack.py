@@ -31,10 +31,13 @@ class KubeStack:
         shutil.copytree(MANIFESTS, folder / "kubernetes")
         shutil.copy(SERVERS, self.overlay / "servers.toml")
         self._write_secrets(folder)
-        self._ports = {"accounts": free_port(), "cdr-ingest": free_port(), "fusionpbx": free_port()}
+        self._ports = {
+            app: free_port() for app in ("accounts", "cdr-ingest", "fusionpbx", "console")
+        }
         self.api_url = f"http://127.0.0.1:{self._ports['accounts']}"
         self.api_urls = [self.api_url]
         self.push_url = f"http://127.0.0.1:{self._ports['cdr-ingest']}"
+        self.console_url = f"http://127.0.0.1:{self._ports['console']}"
         self.pbx_url = f"http://127.0.0.1:{self._ports['fusionpbx']}"
         self.inbox = KubeInbox(self)
         self.documents = self._built(folder)
@@ -44,6 +47,7 @@ class KubeStack:
                 "accounts": {8080: self._ports["accounts"]},
                 "cdr-ingest": {8070: self._ports["cdr-ingest"]},
                 "fusionpbx": {8090: self._ports["fusionpbx"]},
+                "console": {8082: self._ports["console"]},
             },
         )
 

@@ -12,7 +12,7 @@ from ringfence_local.demo.sample import CLIENTS, SampleApi
 from ringfence_local.demo.story import play_story
 from ringfence_testing.wait import until
 from tests.deploy.calls_coming import CallsComing, keep_paying
-from tests.deploy.compose_stack import AROUND, SERVICES, STORES, ComposeStack
+from tests.deploy.compose_stack import AROUND, SERVICES, STORES, STORING, ComposeStack
 from tests.deploy.containers import Engine, EngineFailed
 from tests.deploy.proof import (
     COST_MICRO,
@@ -28,10 +28,12 @@ from tests.deploy.proof import (
     opening_micro,
     switched_once_each,
 )
+from tests.support.console import console_shows
 
 UP_BOUND_S = 600.0
 REPLICAS = {
     "cdr-ingest": 1, "rating": 3, "balance-watch": 2, "suspender": 2, "notifier": 2, "accounts": 2,
+    "console": 1,
 }  # fmt: skip
 
 
@@ -85,9 +87,14 @@ def test_service_runs_with_no_rights(stack: ComposeStack, service: str) -> None:
     (container,) = stack.containers(service)
     assert stack.engine.inspect(container)["HostConfig"]["ReadonlyRootfs"] is True
     stack.inside(service, "touch", "/tmp/scratch")
-    for place in ("/", "/opt/ringfence", "/run/ringfence"):
+    secrets = ["/run/ringfence"] if service in STORING else []
+    for place in ("/", "/opt/ringfence", *secrets):
         with pytest.raises(EngineFailed, match=r"Read-only|Permission denied"):
             stack.inside(service, "touch", f"{place}/scratch")
+
+
+async def test_pages_show_the_clients(stack: ComposeStack) -> None:
+    await console_shows(stack.console_url, stack.api_token, CLIENTS[0])
 
 
 async def test_client_is_switched_off_and_on_again(stack: ComposeStack) -> None:
@@ -116,7 +123,7 @@ def all_wait(stack: ComposeStack) -> bool:
     """Whether each service has said in its log that it waits, and none has given up."""
     containers = [one for service in SERVICES for one in stack.containers(service)]
     assert not any(stack.engine.inspect(one)["RestartCount"] for one in containers)
-    return all("waiting for a dependency" in stack.log(service, 1000) for service in SERVICES)
+    return all("waiting for a dependency" in stack.log(service, 1000) for service in STORING)
 
 
 async def test_kills_and_a_rolling_restart_lose_and_double_nothing(stack: ComposeStack) -> None:

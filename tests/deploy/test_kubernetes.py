@@ -32,9 +32,11 @@ from tests.deploy.proof import (
     opening_micro,
     switched_once_each,
 )
+from tests.support.console import console_shows
 
 UP_BOUND_S = 600.0
-SERVICES = ("cdr-ingest", "rating", "balance-watch", "suspender", "notifier", "accounts")
+STORING = ("cdr-ingest", "rating", "balance-watch", "suspender", "notifier", "accounts")
+SERVICES = (*STORING, "console")
 JOBS = ("migrate", "topics", "sample")
 
 
@@ -110,18 +112,25 @@ def test_pod_runs_with_no_rights(stack: KubeStack, service: str) -> None:
     memory = stack.engine.inspect(stack.container(pod))["HostConfig"]["Memory"]
     assert memory == int(limit[:-2]) * {"Mi": 2**20, "Gi": 2**30}[limit[-2:]]
     stack.inside(pod, "touch", "/tmp/scratch")
-    for folder in ("/", "/opt/ringfence", "/run/ringfence"):
+    secrets = ["/run/ringfence"] if service in STORING else []
+    for folder in ("/", "/opt/ringfence", *secrets):
         with pytest.raises(EngineFailed, match=r"Read-only|Permission denied"):
             stack.inside(pod, "touch", f"{folder}/scratch")
 
 
 def test_service_holds_its_own_secrets_alone(stack: KubeStack) -> None:
-    for pod in services(stack):
+    (pages,) = stack.of("console")
+    assert not [v for v in pages.document["spec"]["volumes"] if "configMap" in v], "no secret"
+    for pod in (pod for app in STORING for pod in stack.of(app)):
         held = sorted(stack.inside(pod, "ls", "/run/ringfence").split())
         assert held == ["postgres-password", *(["tokens"] if pod.app == "accounts" else [])]
         password = stack.inside(pod, "cat", "/run/ringfence/postgres-password")
         written = stack.overlay / "secrets" / pod.app / "postgres-password"
         assert password == written.read_text(encoding="utf-8")
+
+
+async def test_pages_show_the_clients(stack: KubeStack) -> None:
+    await console_shows(stack.console_url, stack.api_token, CLIENTS[0])
 
 
 async def test_client_is_switched_off_and_on_again(stack: KubeStack) -> None:

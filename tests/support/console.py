@@ -15,6 +15,7 @@ from console.web.formats import Formats
 from ringfence.clock import SystemClock
 from ringfence.listening.asgi_server import AsgiServer
 from ringfence.observe.health import Health
+from ringfence_local.demo.sample import SampleClient
 from ringfence_testing.wait import until
 
 PROOF = re.compile(r'name="proof" value="([0-9a-f]+)"')
@@ -68,3 +69,18 @@ async def running_console(api_url: str) -> AsyncIterator[RunningConsole]:
         finally:
             stop.set()
             await serving
+
+
+async def console_shows(url: str, token: str, client: SampleClient) -> None:
+    """Log in with a token of the API, and find a client with its balance and the newest events."""
+    async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as browser:
+        outside = await browser.get("/clients")
+        assert (outside.status_code, outside.headers["location"]) == (303, "/login?next=/clients")
+        entered = await browser.post("/login", data={"token": token, "to": "/clients"})
+        assert (entered.status_code, entered.headers["location"]) == (303, "/clients")
+        listed = await browser.get("/clients")
+        assert listed.status_code == 200
+        assert client.account_id in listed.text
+        shown = await browser.get(f"/clients/{client.account_id}")
+        assert shown.status_code == 200
+        assert client.tenant in shown.text

@@ -3,13 +3,14 @@
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from ringfence_cli.access.operator import operator as group
 from ringfence_cli.access.token import token
-from tests.support.accounts import running_api
+from tests.support.accounts import TOKEN, running_api
 from tests.support.commands import Operator
 
 PASSWORD = "correct horse battery"
@@ -86,6 +87,22 @@ async def test_a_link_leads_to_the_console(operator: Operator) -> None:
         group, "link", "anna", RINGFENCE_CONSOLE_URL="console.example.net", status=2
     )
     assert "RINGFENCE_CONSOLE_URL: got 'console.example.net'" in wrong.output
+
+
+async def test_a_link_leads_to_the_console_of_the_stack_that_runs_here(
+    operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await operator.output(group, "create", "anna", "--scope", "read", "--no-password")
+    stack = tmp_path / ".ringfence"
+    stack.mkdir(mode=0o700)
+    ports = {"accounts": urlsplit(operator.api.url).port, "console": 18081}
+    (stack / "tokens").write_text(f"local:{TOKEN}\n")
+    content = {"ports": ports, "tokens_file": str(stack / "tokens")}
+    (stack / "stack.json").write_text(json.dumps(content))
+    (stack / "stack.json").chmod(0o600)
+    monkeypatch.chdir(tmp_path)
+    made = await operator.run(group, "link", "anna", "--json", RINGFENCE_API="", RINGFENCE_TOKEN="")
+    assert json.loads(made.stdout)["link"].startswith("http://127.0.0.1:18081/login#rf_login_")
 
 
 async def test_disabling_an_operator_revokes_his_tokens(operator: Operator) -> None:

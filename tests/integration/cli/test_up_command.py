@@ -21,6 +21,7 @@ from ringfence_local.demo.scene import PBX_DOMAIN, PBX_ID, initial_pbx_seed, wri
 from ringfence_local.errors import StackError
 from ringfence_local.up.environment_notes import environment_notes
 from ringfence_testing.wait import until
+from tests.support.console import console_shows
 from tests.support.narrow import present
 
 KEY = "a-key-of-at-least-31-characters-0001"
@@ -95,6 +96,9 @@ async def test_the_first_call_of_an_own_pbx_is_rated_in_shadow(
         ):  # fmt: skip
             stack = await state_of(home / ".ringfence-up", up, log)
             await money_goes(stack, f"http://127.0.0.1:{free_port}", database)
+            await console_shows(
+                f"http://127.0.0.1:{stack['ports']['console']}", token_of(stack), CLIENT
+            )
             up.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(up.wait(), 240) == 0
     assert files_of(home) == before
@@ -118,9 +122,13 @@ def read(path: Path | str) -> str:
     return Path(path).read_text(encoding="utf-8").strip()
 
 
+def token_of(stack: dict[str, Any]) -> str:
+    return read(stack["tokens_file"]).partition(":")[2]
+
+
 async def money_goes(stack: dict[str, Any], pbx_url: str, database: str) -> None:
     """A client with 1.20 makes a call that costs more; the extensions stay on."""
-    token = read(stack["tokens_file"]).partition(":")[2]
+    token = token_of(stack)
     api = f"http://127.0.0.1:{stack['ports']['accounts']}"
     call = {
         "domain_name": CLIENT.tenant,
@@ -165,6 +173,7 @@ async def would_be(connection: asyncpg.Connection) -> asyncpg.Record | None:
 def check_first_output(output: str, home: Path, stack: dict[str, Any]) -> None:
     """Check the first output: addresses, shadow mode, and what to do next."""
     assert f"http://127.0.0.1:{stack['ports']['accounts']}/v1" in output
+    assert f"http://127.0.0.1:{stack['ports']['console']}" in output
     assert stack["tokens_file"] in output
     assert f"{home / 'servers.toml'}: {PBX_ID} (fusionpbx)" in output
     assert stack["servers_file"] == str(home / "servers.toml")

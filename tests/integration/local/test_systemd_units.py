@@ -54,7 +54,7 @@ def test_odd_paths_are_quoted(tmp_path: Path) -> None:
 
 def verified(folder: Path) -> None:
     units = [str(path) for path in folder.iterdir() if path.suffix in (".service", ".target")]
-    assert len(units) == len(SERVICES) + 3
+    assert len(units) == len(SERVICES) + 4  # the console, two jobs, the target
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", *units],
         capture_output=True, text=True, timeout=60, check=False,
@@ -76,7 +76,7 @@ def test_units_are_printed_without_a_folder(
     monkeypatch.chdir(tmp_path)
     result = up_systemd()
     assert result.exit_code == 0
-    for service in SERVICES:
+    for service in (*SERVICES, "console"):
         assert f"# --- ringfence-{service}.service" in result.stdout
     assert list(tmp_path.iterdir()) == []
 
@@ -92,9 +92,9 @@ def test_no_file_is_overwritten_and_then_none_is_written(tmp_path: Path) -> None
 
 
 def test_writing_the_units_can_be_repeated(tmp_path: Path) -> None:
-    assert "17 files written" in up_systemd("--folder", str(tmp_path)).stdout
+    assert "18 files written" in up_systemd("--folder", str(tmp_path)).stdout
     (tmp_path / "ringfence.target").unlink()
-    assert "1 files written, 16 kept" in up_systemd("--folder", str(tmp_path)).stdout
+    assert "1 files written, 17 kept" in up_systemd("--folder", str(tmp_path)).stdout
 
 
 def test_each_service_is_hardened_and_none_is_live_by_default() -> None:
@@ -108,7 +108,7 @@ def test_each_service_is_hardened_and_none_is_live_by_default() -> None:
         assert settings["CapabilityBoundingSet"] == "", name
     assert "RINGFENCE_ACCOUNTS_DEFAULT_MODE=shadow" in services["ringfence-accounts.service"]
     ports = [line for text in services.values() for line in text.splitlines() if "_PORT=" in line]
-    assert len(set(ports)) == len(SERVICES) + 2  # health of each; the API; posts
+    assert len(set(ports)) == len(SERVICES) + 4  # health of each; the API; posts; the pages
 
 
 def test_the_examples_give_each_service_its_own_login() -> None:

@@ -11,12 +11,20 @@ from typing import Any
 
 import pytest
 import trustme
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaConnectionError
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    KafkaConnectionError,
+    TopicAuthorizationFailedError,
+)
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives import serialization
 
-from ringfence.kafka.access.acls import SETUP, accesses
+from console.feed.hub import Hub
+from console.feed.reader import FeedReader
+from console.web.formats import Formats
+from ringfence.kafka.access.acls import CONSOLE, SETUP, accesses
 from ringfence.kafka.access.granting import grants
 from ringfence.kafka.admin import create_topics
 from ringfence.kafka.agent import GuardedAgents
@@ -205,6 +213,45 @@ async def test_a_login_writes_its_own_topics_alone(
             return
         with pytest.raises(Retry, match="AuthorizationFailed"):
             await publisher.publish([event("a", topic)])
+
+
+async def test_the_console_reads_every_topic_and_writes_none(secured: Secured) -> None:
+    """By its own login, which is in no group and sees the offsets of those that are."""
+    brokers, hub, stop = secured.brokers(kafka_sasl_user=CONSOLE), Hub(), asyncio.Event()
+    reader = FeedReader(brokers, hub, Formats("en_CA", "UTC"), Progress("feed"))
+    key = uuid.uuid4().hex
+    reading = asyncio.create_task(reader.run(stop))
+    try:
+        async with open_publisher(secured.brokers(), source="test") as publisher:
+
+            async def is_shown() -> bool:
+                """Whether an event of this account was given to a browser: it reads new ones."""
+                await publisher.publish([event(key)])
+                return any(happening.account_id == key for happening in await news.next(1.0))
+
+            with hub.listening() as news:
+                await until(is_shown, timeout_s=30, what="the console shows an event")
+    finally:
+        stop.set()
+        await reading
+    async with AIOKafkaProducer(**client_arguments(brokers)) as producer:
+        with pytest.raises(TopicAuthorizationFailedError):
+            await producer.send_and_wait(SERVICE_RESTORED.name, b"forged", key=key.encode())
+    admin = AIOKafkaAdminClient(**client_arguments(brokers))
+    await admin.start()
+    try:
+        await until(lambda: has_offsets(admin, "rating"), timeout_s=30, what="offsets are seen")
+    finally:
+        await admin.close()
+
+
+async def has_offsets(admin: AIOKafkaAdminClient, group: str) -> bool:
+    """Whether the offsets of a group can be seen; the broker's first group needs a moment."""
+    try:
+        await admin.list_consumer_group_offsets(group)
+    except GroupCoordinatorNotAvailableError:
+        return False
+    return True
 
 
 async def test_a_certificate_of_an_unknown_authority_is_refused(

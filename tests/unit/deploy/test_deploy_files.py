@@ -12,11 +12,8 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
-SERVICES = sorted(
-    path.name
-    for path in (ROOT / "services").iterdir()
-    if path.is_dir() and path.name != "console"  # it is in no image yet
-)
+SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if path.is_dir())
+STORING = [name for name in SERVICES if name != "console"]
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
@@ -47,15 +44,23 @@ def locked(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9._-]+)==((?:.*\\\n)*.*)$", text, re.MULTILINE))
 
 
-def test_only_packages_for_mails_are_not_in_every_image() -> None:
-    """The images of the notifier and the tools have the packages of all services and these."""
-    services, everything = locked("services"), locked("requirements")
+@pytest.mark.parametrize(
+    ("image", "packages"),
+    [("requirements", {"apprise", "css-inline"}), ("console", {"python-multipart"})],
+)
+def test_packages_for_mails_and_pages_are_only_where_they_are_used(
+    image: str, packages: set[str]
+) -> None:
+    """The images of the notifier and the tools, and that of the console, have packages more."""
+    services, everything = locked("services"), locked(image)
     assert len(services) > 40
     assert services.items() <= everything.items()
-    assert {"apprise", "css-inline"} <= everything.keys() - services.keys()
+    assert packages <= everything.keys() - services.keys()
+    others = {"requirements": "console", "console": "requirements"}[image]
+    assert not packages & locked(others).keys()
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", STORING)
 def test_a_container_logs_in_as_its_service_and_has_only_its_own_secret(service: str) -> None:
     found = compose()[service]
     login = f"ringfence_{service.replace('-', '_')}_login@"
@@ -65,8 +70,21 @@ def test_a_container_logs_in_as_its_service_and_has_only_its_own_secret(service:
         f"secrets-{service}",
         "secrets-pbx",
     }
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_container_has_no_rights(service: str) -> None:
+    found = compose()[service]
     assert found["read_only"] is True
     assert found["cap_drop"] == ["ALL"]
+
+
+def test_the_console_has_no_secret_and_no_database() -> None:
+    """It has the token of the person who logs in, and nothing else."""
+    found = compose()["console"]
+    assert "volumes" not in found
+    assert not [name for name in found["environment"] if "POSTGRES" in name]
+    assert found["environment"]["RINGFENCE_CONSOLE_API"] == "http://accounts:8080"
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -39,17 +39,20 @@ def test_the_command_writes_what_is_missing_and_shows_no_secret(tmp_path: Path) 
     folder = str(tmp_path / "secrets")
     done = CliRunner().invoke(secrets_command, ["create", "--folder", folder, "--pbx-key", "pbx1"])
     assert done.exit_code == 0, done.output
-    assert "18 secrets written, 0 kept" in done.output
+    assert "19 secrets written, 0 kept" in done.output
     for path in Path(folder).rglob("*"):
         assert path.is_dir() or path.read_text().strip() not in done.output
     again = CliRunner().invoke(secrets_command, ["create", "--folder", folder])
-    assert "0 secrets written, 17 kept" in again.output
+    assert "0 secrets written, 18 kept" in again.output
 
 
 @pytest.mark.parametrize(
     ("kind", "files"),
     [
-        ("kafka", {f"{login}/kafka-password" for login in (*SERVICES, "setup", "operator")}),
+        (
+            "kafka",
+            {f"{name}/kafka-password" for name in (*SERVICES, "console", "setup", "operator")},
+        ),
         (
             "database",
             {f"{login}/postgres-password" for login in (*SERVICES, "postgres", "operator")},
@@ -69,7 +72,7 @@ def test_the_component_for_kubernetes_finds_its_kafka_passwords(tmp_path: Path) 
     CliRunner().invoke(secrets_command, words)
     named = yaml.safe_load(COMPONENT.read_text())["secretGenerator"]
     files = {file for each in named for file in each["files"] if file.endswith("-password")}
-    assert len(files) == 7
+    assert len(files) == 8
     assert [file for file in files if not (tmp_path / file).is_file()] == []
 
 

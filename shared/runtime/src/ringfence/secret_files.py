@@ -9,16 +9,18 @@ from typing import Literal, get_args
 import click
 
 from ringfence.console.output import json_option, print_json
-from ringfence.kafka.access.acls import OPERATOR, SETUP
+from ringfence.kafka.access.acls import CONSOLE, OPERATOR, SETUP
 
 PASSWORD_FILE = "postgres-password"  # noqa: S105 - a file's name
 KAFKA_PASSWORD_FILE = "kafka-password"  # noqa: S105 - a file's name
 TOKENS_FILE = "tokens"
 SERVICES = ("cdr-ingest", "rating", "balance-watch", "suspender", "notifier", "accounts")
+"""The services that store something. The console stores nothing, so it has no login there."""
+
 DATABASE_LOGINS = ("postgres", *SERVICES, OPERATOR)
 """`postgres` is the login that may change the schema, whatever its name in the database is."""
 
-KAFKA_LOGINS = (*SERVICES, OPERATOR, SETUP)
+KAFKA_LOGINS = (*SERVICES, CONSOLE, OPERATOR, SETUP)
 SecretKind = Literal["database", "api", "kafka"]
 
 

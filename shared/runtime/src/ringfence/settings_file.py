@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ringfence.kafka.access.acls import CONSOLE
 from ringfence.secret_files import SERVICES
 from ringfence.settings import CommonSettings
 from ringfence_contracts.errors import BadInput
 
 NAME = "ringfence.toml"
-_OF_SERVICES = tuple(f"{service.replace('-', '_')}_" for service in SERVICES)
+_OF_SERVICES = tuple(f"{service.replace('-', '_')}_" for service in (*SERVICES, CONSOLE))
 _SECRETS = ("unsubscribe_key", "notifier_smtp_password", "accounts_tokens")
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from ringfence import stack_file
 from ringfence_cli.access.token import SCOPES
 from ringfence_cli.connection import api_client, fail, given, path_of
 from ringfence_cli.tables import (
@@ -195,8 +196,8 @@ def enable(name: str, as_json: bool) -> None:
 def link(name: str, as_json: bool) -> None:
     """Print a link by which an operator logs in once, within 15 minutes.
 
-    It leads to the console at RINGFENCE_CONSOLE_URL. Anybody who has the link can use it: send it
-    to the operator alone.
+    It leads to the console at RINGFENCE_CONSOLE_URL, else to that of the stack that runs here.
+    Anybody who has the link can use it: send it to the operator alone.
 
     Example: ringfence operator link anna
     """
@@ -250,11 +251,18 @@ def _password(file: Path | None) -> str:
 
 
 def _console_url() -> str:
-    url = (os.environ.get("RINGFENCE_CONSOLE_URL") or CONSOLE_URL).rstrip("/")
+    url = (os.environ.get("RINGFENCE_CONSOLE_URL") or _console_here()).rstrip("/")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         fail(f"RINGFENCE_CONSOLE_URL: got {url!r}, expected an address such as {CONSOLE_URL}")
     return url
+
+
+def _console_here() -> str:
+    """The console of the stack that runs here, if its API is meant; else the default address."""
+    stack = {} if os.environ.get("RINGFENCE_API") else stack_file.read()
+    port = stack.get("ports", {}).get("console")
+    return f"http://127.0.0.1:{port}" if port else CONSOLE_URL
 
 
 def _show(found: Mapping[str, Any], *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from ringfence.kafka.access.acls import CONSOLE
 from ringfence.secret_files import SERVICES
 from ringfence_local.stack import Stack
 from ringfence_local.state import RunningStack
@@ -17,18 +18,20 @@ WANTED_PORTS: Mapping[str, int] = {
     "kafka": 9092,
     "postgres": 5432,
     "accounts": 8080,
-    **{f"{service}-health": 9101 + n for n, service in enumerate(SERVICES)},
+    "console": 8081,
+    **{f"{service}-health": 9101 + n for n, service in enumerate((*SERVICES, CONSOLE))},
 }
 """The default ports. A port in use is replaced by a free one, which is saved for the next start."""
 
 
 class OwnStack(Stack):
-    """Kafka, PostgreSQL and the six services for a servers file that the operator wrote.
+    """Kafka, PostgreSQL, the six services and the console for a servers file of the operator.
 
     The file is read and never written. All other settings of the services come from the environment
-    (RINGFENCE_*), as for services that are started one by one. `port` is the API's, `push_port` the
-    one to which servers post calls: if one of them is in use the start fails, because other systems
-    are configured with it. Without `port`, a free one is chosen and saved.
+    (RINGFENCE_*), as for services that are started one by one. `port` is the API's, `console_port`
+    that of the web pages, `push_port` the one to which servers post calls: if one of them is in use
+    the start fails, because other systems are configured with it. Without `port` or
+    `console_port`, a free one is chosen and saved.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class OwnStack(Stack):
         *,
         default_mode: str = "shadow",
         port: int | None = None,
+        console_port: int | None = None,
         push_port: int = PUSH_PORT,
         wanted_ports: Mapping[str, int] = WANTED_PORTS,
         logins: Path | None = None,
@@ -46,13 +50,15 @@ class OwnStack(Stack):
         super().__init__(
             folder,
             logins=logins,
+            console=True,
             environment={"RINGFENCE_CDR_INGEST_PUSH_PORT": str(push_port)}
             if servers.pushing
             else None,
         )
         self._servers_file = servers_file.absolute()
         self._default_mode = default_mode
-        self._fixed = {} if port is None else {"accounts": port}
+        fixed = {"accounts": port, CONSOLE: console_port}
+        self._fixed = {name: number for name, number in fixed.items() if number is not None}
         given = {"kafka": self.bootstrap, "postgres": self.dsn, **self._fixed}
         self._wanted = {name: n for name, n in wanted_ports.items() if not given.get(name)}
 

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ringfence.kafka.access.acls import CONSOLE
 from ringfence.postgres.roles import login_of
 from ringfence.secret_files import SERVICES
 from ringfence_contracts.errors import BadInput
 from ringfence_local.stack import MIGRATIONS
 from ringfence_local.up.own_stack import PUSH_PORT, WANTED_PORTS
 
+_WITH_CONSOLE = (*SERVICES, CONSOLE)
 SETTINGS = Path("/etc/ringfence")
 """The folder from which the units read ringfence.env and one more file for each service."""
 
@@ -118,6 +120,7 @@ class Installation:
     default_mode: str = "shadow"
     port: int = WANTED_PORTS["accounts"]
     push_port: int = PUSH_PORT
+    console_port: int = WANTED_PORTS["console"]
     python: Path = Path(sys.executable)
     migrations: Path = MIGRATIONS
     compiled: Path | None = None
@@ -130,7 +133,7 @@ class Installation:
 
 
 def unit_files(here: Installation) -> dict[str, str]:
-    """The text of every file by name: a target, two jobs, six services, and example settings.
+    """The text of every file by name: a target, two jobs, the services, and example settings.
 
     Raises BadInput if a path has a character that systemd does not accept.
     """
@@ -140,7 +143,7 @@ def unit_files(here: Installation) -> dict[str, str]:
     hardening = _HARDENING.format(protect_home="read-only" if here.homes else "yes")
     files = {
         "ringfence.target": _TARGET.format(
-            wants=" ".join(f"ringfence-{s}.service" for s in SERVICES)
+            wants=" ".join(f"ringfence-{s}.service" for s in _WITH_CONSOLE)
         ),
         "ringfence.env.example": _EXAMPLE.format(
             settings=SETTINGS, servers=here.servers_file, mode=here.default_mode
@@ -148,7 +151,7 @@ def unit_files(here: Installation) -> dict[str, str]:
         **_login_examples(),
         **_jobs(here, hardening),
     }
-    for service in SERVICES:
+    for service in _WITH_CONSOLE:
         files[f"ringfence-{service}.service"] = _SERVICE.format(
             what=service,
             environment=_environment(here, service, _defaults(here, service)),
@@ -218,6 +221,9 @@ def _defaults(here: Installation, service: str) -> dict[str, str]:
     if service == "accounts":
         defaults["RINGFENCE_ACCOUNTS_DEFAULT_MODE"] = here.default_mode
         defaults["RINGFENCE_ACCOUNTS_PORT"] = str(here.port)
+    if service == CONSOLE:
+        defaults["RINGFENCE_CONSOLE_PORT"] = str(here.console_port)
+        defaults["RINGFENCE_CONSOLE_API"] = f"http://127.0.0.1:{here.port}"
     if service == "cdr-ingest":
         defaults["RINGFENCE_CDR_INGEST_PUSH_PORT"] = str(here.push_port)
     return defaults

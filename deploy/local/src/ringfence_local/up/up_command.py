@@ -60,6 +60,12 @@ _LOOK_EVERY_S = 2.0
     help="TCP port of the API, exactly. Without it: 8080 or a free one, the same at each start.",
 )
 @click.option(
+    "--console-port",
+    type=click.IntRange(1, 65535),
+    envvar="RINGFENCE_CONSOLE_PORT",
+    help="TCP port of the web pages, exactly. Without it: 8081 or a free one, as for --port.",
+)
+@click.option(
     "--push-port",
     type=click.IntRange(1, 65535),
     default=PUSH_PORT,
@@ -83,6 +89,7 @@ def up(
     folder: Path | None,
     default_mode: str,
     port: int | None,
+    console_port: int | None,
     push_port: int,
     logins: Path | None,
     systemd: bool,
@@ -90,24 +97,26 @@ def up(
     """Run the product on this machine for your own PBXs, until Ctrl-C or SIGTERM.
 
     Starts Kafka and PostgreSQL (or uses those of RINGFENCE_KAFKA_BOOTSTRAP and
-    RINGFENCE_POSTGRES_DSN) and the six services. New clients are in shadow: calls are rated and
-    balances move, nothing is switched on a PBX and no client gets a mail. Mail goes by the SMTP
-    server of RINGFENCE_NOTIFIER_SMTP_HOST.
+    RINGFENCE_POSTGRES_DSN), the six services and the console. New clients are in shadow: calls are
+    rated and balances move, nothing is switched on a PBX and no client gets a mail. Mail goes by
+    the SMTP server of RINGFENCE_NOTIFIER_SMTP_HOST.
 
     Example: ringfence up --servers servers.toml
     """
     try:
         if systemd:
             here = Installation(
-                servers_file.absolute(), default_mode, port or WANTED_PORTS["accounts"], push_port
-            )
+                servers_file.absolute(), default_mode, port or WANTED_PORTS["accounts"], push_port,
+                console_port or WANTED_PORTS["console"],
+            )  # fmt: skip
             _show_units(here, folder)
             return
         _refuse_settings(os.environ)
         servers = servers_with_secrets(servers_file)
         stack = OwnStack(
             folder or FOLDER, servers_file, servers,
-            default_mode=default_mode, port=port, push_port=push_port, logins=logins,
+            default_mode=default_mode, port=port, console_port=console_port, push_port=push_port,
+            logins=logins,
         )  # fmt: skip
         asyncio.run(_up(stack, servers, default_mode))
     except (BadInput, StackError, DatabaseRefuses) as error:
@@ -194,6 +203,7 @@ def _summary_lines(stack: OwnStack, servers: Servers, default_mode: str) -> Iter
     kinds = ", ".join(f"{name} ({server.kind})" for name, server in servers.servers.items())
     host = os.environ.get("RINGFENCE_NOTIFIER_SMTP_HOST")
     mail = f"by {host}" if host else "by 127.0.0.1; set RINGFENCE_NOTIFIER_SMTP_HOST to another"
+    yield f"  console     {stack.console_url}"
     yield f"  API         {stack.api_url}/v1"
     yield f"  tokens      {stack.tokens_file} (name:token)"
     yield f"  servers     {stack.servers_file}: {kinds}"
@@ -208,6 +218,7 @@ def _summary_lines(stack: OwnStack, servers: Servers, default_mode: str) -> Iter
     if stack.folder != FOLDER.absolute():
         yield f"  export RINGFENCE_STACK={quote(str(stack.folder))}"
     first = next(iter(servers.servers))
+    yield "  ringfence operator create NAME --scope admin   somebody who logs in at the console"
     yield "  ringfence doctor                     is every server reachable, is all allowed?"
     yield f"  ringfence server inventory {first}     what the server has"
     yield f"  ringfence server propose {first}       products for it, as commands to look over"

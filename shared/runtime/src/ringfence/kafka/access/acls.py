@@ -22,6 +22,9 @@ OPERATOR = "operator"
 SETUP = "setup"
 """The login of `ringfence topics create`."""
 
+CONSOLE = "console"
+"""The login of the web pages, which show every topic and how far its readers are."""
+
 _MORE_GROUPS = {"notifier": ("notifier-channels",), "rating": ("rating-jobs",)}
 _MORE_READS = {
     "rating": (CALL_RATED, BALANCE_CHANGED),
@@ -55,11 +58,15 @@ class Access:
 
 
 def accesses() -> list[Access]:
-    """Every service's login, named as the service, and the operator's, which reads all topics."""
+    """Every service's login, named as the service, and those that read all topics."""
     services = sorted(
         {topic.writer for topic in ALL_TOPICS} | {r for topic in ALL_TOPICS for r in topic.readers}
     )
-    return [*map(_of_service, services), Access(OPERATOR, reads=("*",), groups=_SET_BACK)]
+    return [
+        *map(_of_service, services),
+        Access(OPERATOR, reads=("*",), groups=_SET_BACK),
+        Access(CONSOLE, reads=("*",), watches=("*",)),
+    ]
 
 
 def _of_service(service: str) -> Access:
