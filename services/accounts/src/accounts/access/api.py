@@ -135,7 +135,7 @@ async def list_tokens(
 
 
 @router.get("/changes", dependencies=[ADMIN])
-async def list_changes(
+async def list_token_changes(
     deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
 ) -> TokenChangePage:
     """Who created, rotated and revoked tokens, the newest first."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.types import Receive, Scope, Send
 
@@ -73,6 +74,7 @@ def create_app(
         redoc_url=None,
         max_body_size=MAX_BODY,
         responses=ERRORS,
+        generate_unique_id_function=_operation_id,
         # BearerAuth has refused requests without a token before; this documents it.
         dependencies=[Depends(HTTPBearer(auto_error=False))],
     )
@@ -87,6 +89,11 @@ def create_app(
     app.add_middleware(BearerAuth, directory=directory, failures=failures)
     app.add_middleware(RequestCounts)  # The middleware added last is the outermost.
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """The name of the function: generated clients call the operation by it."""
+    return route.name
 
 
 ROUTERS = (
