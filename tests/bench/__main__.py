@@ -31,6 +31,7 @@ DECKS = (1_000, 100_000)
 WORKERS = (1, 2)
 RATING = ("throughput", "push", "latency", "polls")
 TOWN = ("switching", "herd", "herd-gateway", "herd-extensions")
+PAGES = ("pages",)
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Plan:
     only: str | None
     samples: int
     clients: int
+    calls_each: int
     latency_ms: int
     gateway_ms: int
     bound_s: float
@@ -76,6 +78,7 @@ class Plan:
 )  # fmt: skip
 @click.option("--samples", default=60, show_default=True, help="Clients switched one by one.")
 @click.option("--clients", default=2_000, show_default=True, help="Clients in each herd.")
+@click.option("--calls-each", default=20, show_default=True, help="A client's calls, for pages.")
 @click.option("--latency-ms", default=150, show_default=True, help="The PBX's, for each request.")
 @click.option("--gateway-ms", default=80, show_default=True, help="... for each listed gateway.")
 @click.option("--bound-s", default=900.0, show_default=True, help="A herd's row ends after this.")
@@ -83,7 +86,7 @@ class Plan:
     "--hang-up", type=click.Choice(["credit", "never"]), default="credit", show_default=True,
     help="Whether the herds' calls in progress are looked for and ended.",
 )  # fmt: skip
-@click.option("--only", type=click.Choice((*RATING, *TOWN)), default=None)
+@click.option("--only", type=click.Choice((*RATING, *TOWN, *PAGES)), default=None)
 @click.option("--write/--no-write", default=True, show_default=True, help="Write RESULTS.md.")
 def bench(write: bool, **plan: Any) -> None:
     """Measure rating and switching on this machine, check the sums, and write down the figures."""
@@ -106,6 +109,8 @@ async def _bench(folder: Path, figures: Figures, console: Console, plan: Plan) -
         await _rating(folder / "rating", figures, console, plan)
     if plan.has(*TOWN):
         await _town(folder / "town", figures, console, plan)
+    if plan.has(*PAGES):
+        await _pages(folder / "pages", figures, console, plan)
 
 
 async def _rating(folder: Path, figures: Figures, console: Console, plan: Plan) -> None:
@@ -121,7 +126,7 @@ async def _rating(folder: Path, figures: Figures, console: Console, plan: Plan) 
             await push(bed, figures, folder, rate=500, seconds=plan.seconds)
             await push(bed, figures, folder, rate=2_000, seconds=5)
         if plan.has("polls"):
-            sys.path.append(str(Path(__file__).parents[2]))  # it uses tests.support
+            _find_support()
             from polls import polls
 
             await polls(bed, figures)
@@ -140,6 +145,21 @@ async def _town(folder: Path, figures: Figures, console: Console, plan: Plan) ->
         if plan.has("herd", "herd-extensions"):
             await herd(town, figures, herds, "extensions")
         await bed.check_sums(figures, "switching", wait_s=60)
+
+
+async def _pages(folder: Path, figures: Figures, console: Console, plan: Plan) -> None:
+    _find_support()
+    from pages import PagesPlan, pages
+
+    stack = town_stack(folder, console=True)
+    async with Bed(stack, console) as bed, Town(bed, console) as town:
+        await pages(town, figures, PagesPlan(plan.accounts, plan.calls_each))
+        await bed.check_sums(figures, "pages", wait_s=60)
+
+
+def _find_support() -> None:
+    """Let a scenario import tests.support."""
+    sys.path.append(str(Path(__file__).parents[2]))
 
 
 if __name__ == "__main__":

@@ -55,8 +55,13 @@ def profile_event(one: AccountChanged) -> Outgoing:
 
 def one_call(account_id: str, seconds: int) -> Outgoing:
     """An answered outbound call of an account's telephone, of a given length."""
+    return recent_call(account_id, NOON, seconds)
+
+
+def recent_call(account_id: str, started_at: datetime, seconds: int) -> Outgoing:
+    """An answered outbound call of an account's telephone, at a given time."""
     tenant, chance = f"{account_id}.example", random.Random()
-    call = _call(f"{account_id}-{chance.getrandbits(64)}", tenant, NOON, chance)
+    call = _call(f"{account_id}-{chance.getrandbits(64)}", tenant, started_at, chance)
     ended_at = call.started_at + timedelta(seconds=seconds)
     call = call.model_copy(update={"billsec": seconds, "ended_at": ended_at})
     return as_event(CALL_COMPLETED, f"bench:{tenant}", call.to_json(), call.call_id)

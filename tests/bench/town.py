@@ -41,7 +41,7 @@ push = {{ open = true }}
 """
 _TARIFF = f"Description,Prefix,RateValue,Increment\nCanada and USA,1,{A_MINUTE_COSTS},60\n"
 _AT_ONCE = 16
-_AREAS = {"m": 416, "s": 519, "hg": 604, "he": 902}
+_AREAS = {"m": 416, "s": 519, "hg": 604, "he": 902, "p": 780}
 POLL_S = 1.0
 
 
@@ -104,7 +104,7 @@ class PbxCosts:
         return f"PBX {self.latency_ms} ms a request, {self.gateway_ms} ms a listed gateway"
 
 
-def town_stack(folder: Path) -> Stack:
+def town_stack(folder: Path, *, console: bool = False) -> Stack:
     """All six services, and a PBX that is polled and posts; the brake is released."""
     pbx_port, push_port = free_port(), free_port()
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,6 +122,7 @@ def town_stack(folder: Path) -> Stack:
     return Stack(
         folder,
         wanted_ports={},
+        console=console,
         extra_programs=[(Program("bench-pbx", command), pbx_port)],
         servers=_SERVERS.format(port=pbx_port, home=HOME, key=key, poll_s=POLL_S),
         environment={
