@@ -84,6 +84,28 @@ async def test_all_clients_go_live_in_waves_after_confirmation(operator: Operato
     assert (await operator.json(mode))["live"] == 5
 
 
+async def test_the_next_clients_are_shown_with_what_happens_and_go_live(
+    operator: Operator,
+) -> None:
+    """Those who stay on come first; a client without posting is named and left in shadow."""
+    await without_posting(operator, "old-1")
+    declined = await operator.run(mode, "live", "--next", "4", typed="n\n", status=1)
+    shown = " ".join(declined.stderr.split())
+    assert shown.startswith("client-3: it stays on client-4: it stays on client-5: it stays on")
+    assert "client-1: it is switched off: no credit" in shown
+    assert "4 of 6 clients like that." in shown
+    assert (await operator.json(mode))["live"] == 0
+    done = await operator.json(mode, "live", "--next", "3", "--yes")
+    assert [(each["account"], each["outcome"]) for each in done] == [
+        ("client-3", "on"), ("client-4", "on"), ("client-5", "on"),
+    ]  # fmt: skip
+    asked = await operator.run(mode, "live", "--next", "3", "--search", "old", typed="y\n")
+    assert "old-1: nothing was posted yet" in asked.stderr
+    assert "Nobody to switch" in asked.stdout
+    for wrong in (("--next", "3", "--all"), ("--all", "--search", "old"), ()):
+        await operator.run(mode, "live", *wrong, status=2)
+
+
 async def test_a_client_without_posting_is_refused_and_the_others_go_live(
     operator: Operator,
 ) -> None:

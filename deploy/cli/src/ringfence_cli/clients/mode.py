@@ -1,10 +1,12 @@
 """`ringfence mode`: put clients into operation, or back into shadow mode, in waves."""
 
+import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from ringfence.console.output import wrapped
 from ringfence_cli.clients.orders import reason_option
 from ringfence_cli.clients.waves import Switched, switch_in_waves
 from ringfence_cli.connection import ApiClient, api_client, fail, given
@@ -28,6 +30,15 @@ _OUTCOMES = {
     "refused": "refused",
 }
 _CONFIRMED = frozenset(("on", "off", "none", "waiting"))
+
+
+class Which(NamedTuple):
+    """The clients that a command names: by their ids, so many of the next, or all."""
+
+    clients: str | None
+    everybody: bool
+    number: int | None
+    search: str | None
 
 
 @click.group(invoke_without_command=True)
@@ -71,6 +82,13 @@ def _which_options(command: F) -> F:
         click.option("--clients", help="accounts, separated by commas"),
         click.option("--all", "everybody", is_flag=True, help="every client in the other mode"),
         click.option(
+            "--next",
+            "number",
+            type=click.IntRange(1, 100),
+            help="so many: those first whom nothing is switched off for",
+        ),
+        click.option("--search", help="with --next: only clients that the search finds"),
+        click.option(
             "--at-once",
             type=click.IntRange(1, 1000),
             default=20,
@@ -89,17 +107,18 @@ def _which_options(command: F) -> F:
 @mode.command("live")
 @_which_options
 def go_live(
-    clients: str | None, everybody: bool, at_once: int, yes: bool, reason: str | None,
-    as_json: bool,
+    clients: str | None, everybody: bool, number: int | None, search: str | None, at_once: int,
+    yes: bool, reason: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Put clients into operation: the PBX is brought to what is desired.
 
-    Example: ringfence mode live --all --at-once 20
+    Example: ringfence mode live --next 20
     """
     api = api_client()
+    which = Which(clients, everybody, number, search)
+    chosen = _chosen(api, which, "live", yes=yes, as_json=as_json)
     if everybody and not yes:
         _confirm(_before_all_go_live(api), as_json=as_json)
-    chosen = _chosen(api, clients, everybody, "shadow")
     body = given(mode="live", reason=reason)
     _show(switch_in_waves(api, chosen, body, at_once), "live", as_json=as_json)
 
@@ -108,27 +127,47 @@ def go_live(
 @click.option("--leave", is_flag=True, help="keep off what ringfence has switched off")
 @_which_options
 def go_into_shadow(
-    clients: str | None, everybody: bool, at_once: int, yes: bool, leave: bool,
-    reason: str | None, as_json: bool,
+    clients: str | None, everybody: bool, number: int | None, search: str | None, at_once: int,
+    yes: bool, leave: bool, reason: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Put clients back into shadow: what ringfence switched off is switched on again.
 
     Example: ringfence mode shadow --clients acme-1001 --leave
     """
     api = api_client()
+    which = Which(clients, everybody, number, search)
+    chosen = _chosen(api, which, "shadow", yes=yes, as_json=as_json)
     if everybody and not yes:
         _confirm(_before_all_go_into_shadow(api, leave=leave), as_json=as_json)
-    chosen = _chosen(api, clients, everybody, "live")
     body = given(mode="shadow", leave=leave, reason=reason)
     _show(switch_in_waves(api, chosen, body, at_once), "in shadow", as_json=as_json)
 
 
-def _chosen(api: ApiClient, clients: str | None, everybody: bool, now: str) -> list[str]:
-    if everybody == bool(clients):
-        fail("which clients? Give --clients A,B,… or --all")
-    if clients:
-        return list(dict.fromkeys(part.strip() for part in clients.split(",") if part.strip()))
+def _chosen(api: ApiClient, which: Which, to: str, *, yes: bool, as_json: bool) -> list[str]:
+    """The clients to switch; with --next they are shown first, and confirmed."""
+    if sum(map(bool, (which.clients, which.everybody, which.number))) != 1:
+        fail("which clients? Give --clients A,B,… or --next N or --all")
+    if which.search and not which.number:
+        fail("--search: expected --next N beside it")
+    if which.clients:
+        return list(
+            dict.fromkeys(name.strip() for name in which.clients.split(",") if name.strip())
+        )
+    if which.number:
+        return _next(api, which, to, yes=yes, as_json=as_json)
+    now = "shadow" if to == "live" else "live"
     return [row["account_id"] for row in api.listing("/clients", mode=now).rows]
+
+
+def _next(api: ApiClient, which: Which, to: str, *, yes: bool, as_json: bool) -> list[str]:
+    asked = given(to=to, limit=which.number, search=which.search)
+    wave = api.get("/mode/wave", **asked)
+    if not yes and wave["items"]:
+        lines = [f"{each['account_id']}: {each['what_happens']}" for each in wave["items"]]
+        lines.append(f"{len(wave['items'])} of {plural(wave['total'], 'client')} like that.")
+        shown = "\n".join(wrapped(line, sys.stderr) for line in lines)
+        _confirm(shown, as_json=as_json)
+    return [each["account_id"] for each in wave["items"] if each["outcome"] != "refused"]
 
 
 def _count(api: ApiClient, **filters: str) -> int:

@@ -29,6 +29,7 @@ from accounts.installation.api import adoptions, inventory
 from accounts.installation.api import servers as server_routes
 from accounts.installation.servers import ServerDirectory
 from accounts.jobs import api as jobs
+from accounts.modes import api as modes
 from accounts.notices import api as notices
 from accounts.operations import api as operations
 from accounts.packages import api as packages
@@ -108,6 +109,7 @@ ROUTERS = (
     situation.router,
     explanations.router,
     operations.router,
+    modes.router,
     jobs.router,
     notices.router,
     dead.router,

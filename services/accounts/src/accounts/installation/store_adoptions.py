@@ -3,6 +3,7 @@
 They count as switched off by ringfence when the client goes live (architecture, section 4).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from accounts.paging import by_columns, decode_cursor, page, read_id, read_text
@@ -47,6 +48,15 @@ class AdoptionStore:
             account_id,
         )
         return found
+
+    async def by_client(self, account_ids: Sequence[str]) -> dict[str, int]:
+        """How many elements would be adopted of each of these clients; without those of none."""
+        rows = await self._pool.fetch(
+            "select account_id, count(*) as elements from report.adoptable"
+            " where account_id = any($1::text[]) group by account_id",
+            account_ids,
+        )
+        return {row["account_id"]: row["elements"] for row in rows}
 
     async def unread(self, server_id: str | None) -> list[str]:
         """Servers that were never read, of clients who were off when they were imported.

@@ -3,6 +3,7 @@
 One query reads a page. It computes the states, so that it can filter and count by them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +99,10 @@ where ($1::text is null or a.account_id ilike $1
     and ($7::text is null or {_WOULD} = $7)
 """
 
+_IS_OFF = f"coalesce({_WOULD}, {_STATE}) = 'off'"
+_NEXT = f"order by {_POSTED} desc, {_IS_OFF}, a.account_id"
+"""The order of a wave: those whom nothing happens to come first."""
+
 
 @dataclass(frozen=True)
 class Filters:
@@ -171,6 +176,47 @@ class Overview:
             " count(*) filter (where a.mode = 'shadow') as shadow,"
             f" count(*) filter (where not {_POSTED}) as without_posting"
             " from accounts.account a left join report.balance b on b.account_id = a.account_id"
+        )
+        return dict(row) if row else {}
+
+    async def next_of_mode(self, filters: Filters, limit: int) -> list[ClientRow]:
+        """Clients that match: those who are on first, those without any posting last."""
+        rows = await self._pool.fetch(
+            f"{_COLUMNS} where a.account_id in (select a.account_id {_FROM} {_MATCHES}"
+            f" {_NEXT} limit $8) {_NEXT}",
+            *filters.arguments(),
+            limit,
+        )
+        return [_as_row(row) for row in rows]
+
+    async def named(self, account_ids: Sequence[str]) -> list[ClientRow]:
+        """Those of these clients that exist, in the order in which they are named."""
+        rows = await self._pool.fetch(
+            f"{_COLUMNS} where a.account_id = any($1::text[])"
+            " order by array_position($1::text[], a.account_id)",
+            account_ids,
+        )
+        return [_as_row(row) for row in rows]
+
+    async def unposted(self, account_ids: Sequence[str]) -> set[str]:
+        """Those of these clients without any posting."""
+        rows = await self._pool.fetch(
+            "select a.account_id from accounts.account a"  # noqa: S608
+            " left join report.balance b on b.account_id = a.account_id"
+            f" where a.account_id = any($1::text[]) and not {_POSTED}",
+            account_ids,
+        )
+        return {row["account_id"] for row in rows}
+
+    async def counts_of_mode(self, filters: Filters) -> dict[str, int]:
+        """Of the clients that match: all, those who are or would be off, and the refused ones."""
+        shadow = filters.mode == "shadow"
+        row = await self._pool.fetchrow(
+            "select count(*) as total,"
+            f" count(*) filter (where {_IS_OFF}) as off,"
+            f" count(*) filter (where {'not ' + _POSTED if shadow else 'false'}) as refused"
+            f" {_FROM} {_MATCHES}",
+            *filters.arguments(),
         )
         return dict(row) if row else {}
 

@@ -1,0 +1,1 @@
+"""Waves: who goes live, or back into shadow, next, and what that does."""
