@@ -173,17 +173,21 @@ class Operator:
         )
 
     async def answered(self, state: str = "done", words: str = "as asked") -> dict[str, Any]:
-        """Answer the next command, as the suspender does; returns the command."""
+        """Answer the next command, as its service does; returns the command."""
 
         async def unanswered() -> list[dict[str, Any]]:
             requests = await self.api.published("operator.requested.v1")
-            rows = await self.api.database.fetch("select request_id from suspender.command")
+            rows = await self.api.database.fetch(
+                "select request_id from suspender.command"
+                " union all select request_id from notifier.command"
+            )
             known = {str(row["request_id"]) for row in rows}
             return [request for request in requests if request["request_id"] not in known]
 
         (request, *_) = await until(unanswered, timeout_s=20)
+        schema = "notifier" if request["service"] == "notifier" else "suspender"
         await self.api.database.execute(
-            "insert into suspender.command (request_id, command, arguments, requested_by, reason,"
+            f"insert into {schema}.command (request_id, command, arguments, requested_by, reason,"
             "     requested_at, state, answer)"
             " values ($1::text::uuid, $2, '{}', $3, $4, now(), $5, $6)",
             request["request_id"], request["command"], request["requested_by"], request["reason"],

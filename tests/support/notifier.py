@@ -9,6 +9,8 @@ from uuid import UUID
 
 import asyncpg
 
+from notifier.form.send_now import send_now
+from notifier.owed.copies import MailCopies
 from notifier.owed.decision import DecisionRules
 from notifier.owed.intake import MailIntake
 from notifier.owed.reminders import ReminderLoop
@@ -16,10 +18,11 @@ from notifier.sending.attempts import RetryPolicy
 from notifier.sending.breaker import SmtpBreaker
 from notifier.sending.in_flight import MailsInFlight
 from notifier.sending.loop import SendingDependencies, SendingLoop
-from notifier.sending.mime import Sender
+from notifier.sending.mime import Mail, Sender
 from notifier.sending.recovery import RecoveryLoop
 from notifier.sending.smtp import SmtpServer
 from notifier.service import renderer
+from notifier.settings import Settings
 from notifier.store import MailStore
 from notifier.template_files import load_catalogue, load_templates
 from ringfence.observe.health import Progress
@@ -151,7 +154,11 @@ class NotifierHarness:
             operator_email=operator_email,
             clock=self.clock,
             wake=self.wake,
+            tests=MailCopies(pool, render=self.render, send=self._send_now, clock=self.clock),
         )
+
+    async def _send_now(self, mail: Mail) -> str:
+        return await send_now(Settings(notifier_smtp_port=self.port), mail)
 
     async def handle(self, topic: Topic, data: EventData, event_id: UUID = CAUSE) -> list[str]:
         """Process one event; returns the reasons of a rejection."""

@@ -90,6 +90,18 @@ async def test_a_session_has_the_scopes_and_the_name_of_its_operator(api: Runnin
     assert (await sent(api, opened["secret"], path="operators")).status_code == 403
 
 
+async def test_the_list_says_when_an_operator_logged_in_last(api: RunningApi) -> None:
+    await operator(api)
+    (never,) = (await api.http.get("/v1/operators")).json()["items"]
+    assert never["last_login_at"] is None
+    await by_password(api)
+    (first,) = (await api.http.get("/v1/operators")).json()["items"]
+    answer = await login(api, {"link": await link(api)})
+    (second,) = (await api.http.get("/v1/operators")).json()["items"]
+    assert first["last_login_at"] < second["last_login_at"]
+    assert second["last_login_at"] == answer.json()["created_at"]
+
+
 async def test_the_audit_has_the_name_of_the_operator(api: RunningApi) -> None:
     await operator(api, scopes=["read", "operate"])
     await api.client("bert")

@@ -165,6 +165,23 @@ async def test_an_expired_token_is_refused(api: RunningApi) -> None:
     assert (await api.http.get("/v1/tokens")).json()["items"] == []
 
 
+async def test_the_list_says_when_a_token_was_used_last(api: RunningApi) -> None:
+    """Written once in 5 minutes, not at each request; the audit of the token is not touched."""
+    secret = (await created(api, "read"))["secret"]
+    (token,) = (await api.http.get("/v1/tokens")).json()["items"]
+    assert token["used_at"] is None
+    assert await status(api, secret, "GET", "clients") == 200
+    (used,) = (await api.http.get("/v1/tokens")).json()["items"]
+    assert used["used_at"] is not None
+    await api.database.execute("update accounts.token set used_at = used_at - interval '4 minutes'")
+    (before,) = (await api.http.get("/v1/tokens")).json()["items"]
+    assert await status(api, secret, "GET", "clients") == 200
+    (after,) = (await api.http.get("/v1/tokens")).json()["items"]
+    assert after["used_at"] == before["used_at"]
+    changes = (await api.http.get("/v1/tokens/changes")).json()["items"]
+    assert [change["what"] for change in changes] == ["created"]
+
+
 async def test_no_secret_is_kept_or_shown_again(api: RunningApi) -> None:
     made = await created(api, "read")
     texts = [

@@ -191,6 +191,8 @@ async def enter(day: Day) -> None:
     await day.run("client", "set", "bert", "--email", "b@example.com")
     nowhere = ("--kind", "fusionpbx", "--server", "nowhere")
     await day.run("product", "set", "1001", "pbx-1001", *nowhere)
+    await day.run("reaction")
+    await day.run("reaction", "1001")
     await day.balance(ADA, 20_000_000, "ok")
     await day.balance(BEN, 60_000_000, "ok")
     await day.true("select count(*) = 2 from suspender.service where wanted = 'active'")

@@ -37,7 +37,8 @@ async def test_an_operator_is_created_changed_and_disabled(operator: Operator) -
     assert await login(operator, {"name": "anna", "password": PASSWORD}) == 201
     listed = await operator.output(group, "list")
     assert "anna enabled operate, read password" in listed
-    assert "operates pbx1 alone; created by tester" in listed
+    assert "operates pbx1 alone; logged in last 20" in listed
+    assert "; created by tester" in listed
     changed = await operator.output(group, "change", "anna", "--all-servers")
     assert "anna may operate, read." in changed
     assert "anna may money." in await operator.output(group, "change", "anna", "--scope", "money")

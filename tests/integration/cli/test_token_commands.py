@@ -26,7 +26,7 @@ async def test_a_token_is_shown_once_and_alone(operator: Operator) -> None:
     assert secret.startswith("rf_")
     assert "desk may operate, read on pbx1 until 2999-01-31" in " ".join(made.stderr.split())
     listed = await operator.output(token, "list")
-    assert "operates pbx1 alone; created by tester" in listed
+    assert "operates pbx1 alone; never used; created by tester" in listed
     assert secret not in listed
     assert secret not in await operator.output(token, "list", "--json")
     found = await operator.run(main_group, "client", "list", RINGFENCE_TOKEN=secret)

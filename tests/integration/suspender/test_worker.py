@@ -115,6 +115,16 @@ async def test_a_hold_switches_off_and_its_end_switches_on(
     assert suspended.balance_micro == -UNIT
     assert (suspended.cause_id, on_again.cause_id) == (began.event_id, ended.event_id)
     assert await harness.topics() == [SERVICE_SUSPENDED.name, SERVICE_RESTORED.name]
+    times = await harness.sql(
+        "select t.wanted, t.correlation_id, t.wanted_at <= t.confirmed_at as in_order,"
+        " t.confirmed_at from suspender.switch_time t order by wanted_seq"
+    )
+    assert [(row["wanted"], row["in_order"]) for row in times] == [
+        ("suspended", True), ("active", True),
+    ]  # fmt: skip
+    assert [row["confirmed_at"] for row in times] == [
+        suspended.confirmed_at, on_again.confirmed_at,
+    ]  # fmt: skip
 
 
 async def test_a_hold_that_ended_before_the_pbx_was_reached_sends_no_mail(

@@ -210,7 +210,7 @@ def _mails(
     language: str | None,
     not_off: bool,
 ) -> list[tuple[str, RenderedMail]]:
-    catalogue, layout = settings.catalogue(), settings.layout()
+    catalogue, layout = settings.catalogue(), settings.layout().for_samples()
     if language and catalogue.language(language).code not in (language, language[:2].lower()):
         raise BadInput("--language", language, f"one of {', '.join(sorted(catalogue.languages))}")
     account, funds = _client_of(account_id)

@@ -12,12 +12,17 @@ The same events are delivered to webhooks and chat, read in a consumer group of 
 """
 
 import asyncio
+from datetime import datetime
 
 import structlog
 
 from notifier.form.layout import Layout
 from notifier.form.mail import MailFacts, RenderedMail, render
+from notifier.form.send_now import send_now
+from notifier.form.shown import shown_templates
+from notifier.form.store_shown import save_shown
 from notifier.operator.channels import channel_loops, digest_loops
+from notifier.owed.copies import MailCopies
 from notifier.owed.decision import DecisionRules
 from notifier.owed.intake import READS, MailIntake
 from notifier.owed.reminders import ReminderLoop
@@ -25,7 +30,7 @@ from notifier.sending.attempts import RetryPolicy
 from notifier.sending.breaker import SmtpBreaker
 from notifier.sending.in_flight import MailsInFlight
 from notifier.sending.loop import Render, SendingDependencies, SendingLoop
-from notifier.sending.mime import Sender
+from notifier.sending.mime import Mail, Sender
 from notifier.sending.recovery import RecoveryLoop
 from notifier.sending.server_alarms import ALARMS
 from notifier.sending.smtp import SmtpServer
@@ -35,7 +40,7 @@ from notifier.template import warnings
 from notifier.words.catalogue import Catalogue
 from ringfence.anti_entropy.loop import Owner
 from ringfence.anti_entropy.wiring import anti_entropy_of
-from ringfence.clock import SystemClock
+from ringfence.clock import Clock, SystemClock
 from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.failures.keeper import keep_failures
 from ringfence.kafka.processor import RecordProcessor
@@ -44,7 +49,7 @@ from ringfence.loops import Loop, run_together
 from ringfence.observe.health import Health
 from ringfence.observe.start import wait_for_dependencies
 from ringfence.postgres.outbox import OutboxRelay
-from ringfence.postgres.pool import open_pool
+from ringfence.postgres.pool import Pool, open_pool
 from ringfence.postgres.pruning import pruning_of
 from ringfence.process import require_stores
 from ringfence_contracts.errors import BadInput
@@ -78,7 +83,9 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             operator_zone=settings.notifier_operator_time_zone,
             clock=shared.clock,
             wake=shared.wake,
+            tests=_test_copies(settings, pool, catalogue, shared.clock),
         )
+        await _show_templates(settings, pool, catalogue, shared.clock.now())
         failures = keep_failures(pool, ALARMS, group="notifier", progress=health.loop("failures"))
         agents = GuardedAgents(
             RecordProcessor(intake.handle, publisher, consumer="notifier", failures=failures),
@@ -106,6 +113,24 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         loops += [again.run, pruning.run]
         async with channel_loops(settings, pool, publisher, health, shared.clock) as channels:
             await run_together(stop, agents.run, failures.run, relay.run, *loops, *channels)
+
+
+async def _show_templates(
+    settings: Settings, pool: Pool, catalogue: Catalogue, now: datetime
+) -> None:
+    """Write what was loaded, for operators to see."""
+    folder = str(settings.notifier_templates_dir or "")
+    await save_shown(pool, shown_templates(catalogue, settings.layout(), folder, now), now)
+
+
+def _test_copies(settings: Settings, pool: Pool, catalogue: Catalogue, clock: Clock) -> MailCopies:
+    """What sends test copies, by the configured SMTP server."""
+
+    async def send(mail: Mail) -> str:
+        return await send_now(settings, mail)
+
+    render = renderer(catalogue, settings.layout().for_samples())
+    return MailCopies(pool, render=render, send=send, clock=clock)
 
 
 def _sending_dependencies(

@@ -19,7 +19,10 @@ from suspender.store_elements import mark_released, write_named
 
 SCHEMA = "suspender"
 ALARMS = Alarms(SUSPENDER_ALARM, schema=SCHEMA)
-PRUNED = (PruneRule("suspender.command", "answered_at"),)
+PRUNED = (
+    PruneRule("suspender.command", "answered_at"),
+    PruneRule("suspender.switch_time", "confirmed_at"),
+)
 """What this service deletes after the horizon (docs/retention.md)."""
 
 _ACCOUNT = [each.name for each in fields(AccountState)]

@@ -111,9 +111,13 @@ def _logs_in_by(row: Mapping[str, Any]) -> str:
 
 
 def _limits(row: Mapping[str, Any]) -> str:
-    """The line below an operator: the servers, and who created him."""
+    """The line below an operator: the servers, his last login, and who created him."""
     servers = f"operates {', '.join(row['servers'])} alone; " if row["servers"] else ""
-    return f"{servers}created by {row['created_by']}"
+    if row["last_login_at"]:
+        login = f"logged in last {sentence(row['last_login_at'])}"
+    else:
+        login = "never logged in"
+    return f"{servers}{login}; created by {row['created_by']}"
 
 
 @operator.command("change")

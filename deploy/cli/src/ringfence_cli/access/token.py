@@ -101,10 +101,11 @@ def list_tokens(show_all: bool, limit: int, as_json: bool) -> None:
 
 
 def _limits(row: Mapping[str, Any]) -> str:
-    """The line below a token: the servers it is for, who created and revoked it."""
+    """The line below a token: the servers it is for, its last use, who created and revoked it."""
     servers = f"operates {', '.join(row['servers'])} alone; " if row["servers"] else ""
     revoked = f"; revoked by {row['revoked_by']}" if row["revoked_by"] else ""
-    return f"{servers}created by {row['created_by']}{revoked}"
+    used = f"last used {sentence(row['used_at'])}" if row["used_at"] else "never used"
+    return f"{servers}{used}; created by {row['created_by']}{revoked}"
 
 
 @token.command("rotate")

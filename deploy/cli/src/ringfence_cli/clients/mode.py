@@ -85,7 +85,7 @@ def _which_options(command: F) -> F:
             "--next",
             "number",
             type=click.IntRange(1, 100),
-            help="so many: those first whom nothing is switched off for",
+            help="how many of the next clients; those who stay on come first",
         ),
         click.option("--search", help="with --next: only clients that the search finds"),
         click.option(

@@ -12,7 +12,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Calls and prices": ("calls", "explain", "unrated", "tariff", "package", "rerate"),
     "Servers and services": (
-        "servers", "server", "services", "service", "brake", "adopt", "lesnet",
+        "servers", "server", "services", "service", "reaction", "brake", "adopt", "lesnet",
     ),
     "Mails and alarms": ("alarms", "mails", "template", "webhooks", "inbox"),
     "Set up and run": (

@@ -42,9 +42,10 @@ class IssuedToken(BaseModel):
 
 
 class ListedToken(IssuedToken):
-    """A token and its state."""
+    """A token, its state, and its last use, which is written once in 5 minutes."""
 
     state: Literal["valid", "expired", "revoked"]
+    used_at: datetime | None = Field(description="null: never")
 
 
 class TokenPage(BaseModel):

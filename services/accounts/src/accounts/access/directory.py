@@ -53,8 +53,8 @@ class TokenDirectory:
         found = self._find(presented)
         if found is None and presented.startswith(b"rf_") and len(presented) >= UNGUESSABLE:
             found = await self._find_new(presented)
-        if found is not None and found.session is not None:
-            await self._note_use(found.session)
+        if found is not None:
+            await self._note_use(found)
         return found
 
     def expire(self) -> None:
@@ -74,14 +74,21 @@ class TokenDirectory:
                 await self._read_tokens()
         return self._find(presented)
 
-    async def _note_use(self, session: SessionUse) -> None:
-        """Write the use of a session if the last one that was written is old."""
-        if self._clock.now() - session.used_at < RENEWED_AFTER or session.session_id in self._noted:
+    async def _note_use(self, caller: Caller) -> None:
+        """Write the use of a session or a token if the last one that was written is old."""
+        use = caller.session or caller.token
+        if use is None:  # a token of the settings
             return
-        self._noted.add(session.session_id)  # until the tokens are read again, with this use
+        if use.used_at is not None and self._clock.now() - use.used_at < RENEWED_AFTER:
+            return
+        used_id = use.session_id if isinstance(use, SessionUse) else use.token_id
+        if used_id in self._noted:
+            return
+        self._noted.add(used_id)  # until the tokens are read again, with this use
+        store = self._sessions if isinstance(use, SessionUse) else self._store
         try:
             async with asyncio.timeout(_READ_S):
-                await self._sessions.note_use(session.session_id)
+                await store.note_use(used_id)
         except TRANSIENT_ERRORS as error:
             log.warning("use of a session not written", reason=repr(error))
 

@@ -26,10 +26,19 @@ class SessionUse:
 
 
 @dataclass(frozen=True)
+class TokenUse:
+    """The token of a system or a person, and when its last use was noted; None: never."""
+
+    token_id: UUID
+    used_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Caller:
     """Who sends a request, and what the token allows. `servers` None: all of them.
 
     `expires_at` None: the token does not expire. `session` None: it is no session's token.
+    `token` None: it is a session's token, or one of the settings.
     """
 
     name: str
@@ -37,6 +46,7 @@ class Caller:
     servers: frozenset[str] | None = None
     expires_at: datetime | None = None
     session: SessionUse | None = None
+    token: TokenUse | None = None
 
     def may(self, scope: TokenScope) -> bool:
         """Whether the token has `scope`, or `admin`, which includes all."""

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 from accounts.access.new_secrets import new_secret
-from accounts.access.scopes import Caller, TokenScope
+from accounts.access.scopes import Caller, TokenScope, TokenUse
 from accounts.access.store_changes import changes_of
 from accounts.access.tokens import ApiToken, digest_of
 from accounts.paging import by_columns, decode_cursor, page
@@ -47,7 +47,8 @@ class TokenStore:
     async def in_use(self) -> tuple[ApiToken, ...]:
         """The tokens that are neither revoked nor expired."""
         rows = await self._pool.fetch(
-            "select operator, digest, scopes, servers, expires_at from accounts.token"
+            "select token_id, operator, digest, scopes, servers, expires_at, used_at"
+            " from accounts.token"
             " where revoked_at is null and (expires_at is null or expires_at > $1)",
             self._clock.now(),
         )
@@ -58,11 +59,21 @@ class TokenStore:
                     frozenset(row["scopes"]),
                     None if row["servers"] is None else frozenset(row["servers"]),
                     row["expires_at"],
+                    token=TokenUse(row["token_id"], row["used_at"]),
                 ),
                 row["digest"],
                 row["expires_at"],
             )
             for row in rows
+        )
+
+    async def note_use(self, token_id: UUID) -> None:
+        """Write that a token is used now."""
+        await self._pool.execute(
+            "update accounts.token set used_at = $2"
+            " where token_id = $1 and (used_at is null or used_at < $2)",
+            token_id,
+            self._clock.now(),
         )
 
     async def servers_of(self, account_id: str) -> frozenset[str]:
@@ -174,7 +185,7 @@ class TokenStore:
         )
         now = self._clock.now()
         rows = await self._pool.fetch(
-            f"select {_LISTED} from accounts.token{chosen}"  # noqa: S608 - constants
+            f"select {_LISTED}, used_at from accounts.token{chosen}"  # noqa: S608 - constants
             " and ($3::timestamptz is null or (created_at, token_id) < ($3, $4::uuid))"
             " order by created_at desc, token_id desc limit $5",
             in_use_only,
@@ -222,7 +233,7 @@ class TokenStore:
         )
         assert row is not None
         await self._record(connection, "created", who, None, dict(row))
-        return {**row, "state": "valid", "secret": secret}
+        return {**row, "used_at": None, "state": "valid", "secret": secret}
 
     async def _locked(self, connection: Connection, token_id: UUID) -> dict[str, Any]:
         row = await connection.fetchrow(

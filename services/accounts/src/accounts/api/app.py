@@ -31,10 +31,12 @@ from accounts.installation.servers import ServerDirectory
 from accounts.jobs import api as jobs
 from accounts.modes import api as modes
 from accounts.notices import api as notices
+from accounts.notices import templates_api as mail_templates
 from accounts.operations import api as operations
 from accounts.packages import api as packages
 from accounts.payments import api as payments
 from accounts.products import api as products
+from accounts.reaction import api as reaction
 from accounts.reports import api as questions
 from accounts.situation import api as situation
 from accounts.tariffs import api as tariffs
@@ -107,11 +109,13 @@ ROUTERS = (
     payments.router,
     questions.router,
     situation.router,
+    reaction.router,
     explanations.router,
     operations.router,
     modes.router,
     jobs.router,
     notices.router,
+    mail_templates.router,
     dead.router,
     server_routes.router,
     inventory.router,

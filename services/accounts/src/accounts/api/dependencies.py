@@ -30,6 +30,7 @@ from accounts.paging import MAX_LIMIT
 from accounts.payments.store import PaymentStore
 from accounts.payments.store_claims import ClaimStore
 from accounts.products.store import ProductStore
+from accounts.reaction.store import ReactionStore
 from accounts.reports.store import Reports
 from accounts.situation.store import SituationStore
 from accounts.store import AccountStore
@@ -52,6 +53,7 @@ class Dependencies:
     tariffs: TariffStore
     reports: Reports
     situation: SituationStore
+    reaction: ReactionStore
     explanations: ExplanationStore
     overview: Overview
     history: History
@@ -97,6 +99,7 @@ class Dependencies:
             tariffs=TariffStore(pool, clock),
             reports=Reports(pool),
             situation=SituationStore(pool, clock),
+            reaction=ReactionStore(pool, clock),
             explanations=ExplanationStore(pool),
             overview=Overview(pool),
             history=History(pool),

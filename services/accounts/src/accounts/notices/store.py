@@ -18,6 +18,8 @@ _LISTED = (
 
 
 _LISTED_BY = "`ringfence mails` lists the mails, each with the first digits of its id"
+_TEMPLATE = "template, language, own, folder, subject, warnings, loaded_at"
+_LOADED = "`ringfence template check` lists those that the notifier loads"
 
 
 class NoticeStore:
@@ -71,4 +73,23 @@ class NoticeStore:
         )
         if row is None:
             raise Unknown("notice_id", str(notice_id), _LISTED_BY)
+        return dict(row)
+
+    async def templates(self) -> list[dict[str, Any]]:
+        """The templates of mails as the notifier loaded them, by language."""
+        rows = await self._pool.fetch(
+            f"select {_TEMPLATE} from report.mail_template order by language, template"  # noqa: S608
+        )
+        return [dict(row) for row in rows]
+
+    async def template(self, template: str, language: str) -> dict[str, Any]:
+        """One template, with the mail that it makes for a sample client. Raises Unknown."""
+        row = await self._pool.fetchrow(
+            f"select {_TEMPLATE}, text, html from report.mail_template"  # noqa: S608 - as above
+            " where template = $1 and language = $2",
+            template,
+            language,
+        )
+        if row is None:
+            raise Unknown("template", f"{template} ({language})", _LOADED)
         return dict(row)

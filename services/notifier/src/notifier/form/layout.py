@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import css_inline
 
@@ -11,6 +11,7 @@ from notifier.form.css import DEFAULT_COLOUR, style_of
 _INLINER = css_inline.CSSInliner(
     keep_style_tags=True, keep_at_rules=True, load_remote_stylesheets=False
 )
+_NO_KEY = b"the key of samples, which no service accepts"
 _CAUSES_OF_TROUBLE = (ValueError, css_inline.InlineError)
 
 
@@ -39,6 +40,12 @@ class Layout:
     from_name: str = ""
     reply_to: str = ""
     unsubscribe: UnsubscribeLinks | None = None
+
+    def for_samples(self) -> "Layout":
+        """The same for previews and test copies: nobody is unsubscribed by their links."""
+        if self.unsubscribe is None:
+            return self
+        return replace(self, unsubscribe=replace(self.unsubscribe, key=_NO_KEY))
 
 
 @dataclass(frozen=True)

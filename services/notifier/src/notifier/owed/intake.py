@@ -10,6 +10,7 @@ from notifier.form.mail import MailFacts, RenderedMail
 from notifier.merge_fields import ClientAccount
 from notifier.owed import store as owed_store
 from notifier.owed import store_clients
+from notifier.owed.copies import MailCopies
 from notifier.owed.decision import (
     IN_SHADOW,
     DecisionFacts,
@@ -92,6 +93,7 @@ class MailIntake:
         operator_zone: str = "UTC",
         clock: Clock,
         wake: asyncio.Event,
+        tests: MailCopies | None = None,
     ) -> None:
         self._store = store
         self._render = render
@@ -107,7 +109,7 @@ class MailIntake:
             layout=layout,
             zone=operator_zone,
         )
-        resender = Resender(store, rules=rules, clock=clock)
+        resender = Resender(store, rules=rules, clock=clock, tests=tests)
         self._handlers: dict[str, Callable[[Received], Awaitable[None]]] = {
             ACCOUNT_CHANGED.name: self._account_changed,
             BALANCE_LOW.name: self._balance_low,

@@ -1,8 +1,12 @@
-"""`mail.resend`: the operator's request to send a mail again that is in doubt or has failed."""
+"""The operator's requests to the notifier.
+
+`mail.resend` sends a mail again that is in doubt or has failed, `mail.test` sends a test copy.
+"""
 
 from uuid import UUID
 
 from notifier.owed import store as owed_store
+from notifier.owed.copies import TEST, MailCopies
 from notifier.owed.decision import DecisionRules, Drop, Send, Wait, decide_mail
 from notifier.owed.store_commands import is_answered, save_answer
 from notifier.store import MailStore
@@ -18,7 +22,16 @@ _STATES = ("in-doubt", "failed")
 class Resender:
     """Executes operator requests to the notifier, each id once."""
 
-    def __init__(self, store: MailStore, *, rules: DecisionRules, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: MailStore,
+        *,
+        rules: DecisionRules,
+        clock: Clock,
+        tests: MailCopies | None = None,
+    ) -> None:
+        """`tests` None: test copies are refused."""
+        self._tests = tests
         self._store = store
         self._rules = rules
         self._clock = clock
@@ -28,15 +41,28 @@ class Resender:
         request = parse(OperatorRequested, received)
         if request.service != "notifier":
             return
+        if request.command == TEST and self._tests is not None:
+            await self._send_test(request, self._tests)
+            return
         async with self._store.transaction() as connection:
             if await is_answered(connection, request.request_id):
                 return
             state, answer = await self._resend(connection, request)
             await save_answer(connection, request, state, answer)
 
+    async def _send_test(self, request: OperatorRequested, tests: MailCopies) -> None:
+        """Send it outside of a transaction: the server may be slow."""
+        async with self._store.transaction() as connection:
+            if await is_answered(connection, request.request_id):
+                return
+        state, answer = await tests.answer(request)
+        async with self._store.transaction() as connection:
+            if not await is_answered(connection, request.request_id):
+                await save_answer(connection, request, state, answer)
+
     async def _resend(self, connection: Connection, request: OperatorRequested) -> tuple[str, str]:
         if request.command != RESEND:
-            return "refused", f"command: got {request.command!r}, expected {RESEND}"
+            return "refused", f"command: got {request.command!r}, expected {RESEND} or {TEST}"
         try:
             message_id = UUID(request.arguments.get("notice_id", ""))
         except ValueError:

@@ -93,6 +93,7 @@ async def _confirm(
     if not items:
         return
     rows: list[tuple[Any, ...]] = []
+    times: list[tuple[Any, ...]] = []
     outgoing: list[Outgoing] = []
     for item in items:
         current = locked.service(item.due)
@@ -102,6 +103,9 @@ async def _confirm(
         calls = "\n".join(item.ended_calls)
         state = (service.wanted, service.wanted_seq, at, item.evidence, item.proven, calls)
         rows.append((*service.key, *state))
+        if item.due.service.confirmed != service.wanted:
+            cause = (service.correlation_id, item.due.wanted_at, at)
+            times.append((*service.key, service.wanted_seq, service.wanted, *cause))
         mail = current is not None and zero_mail_owed(account, service)
         outgoing.append(events.confirmed(account, service, item.evidence, at, mail=mail))
     await connection.execute(
@@ -115,10 +119,23 @@ async def _confirm(
         " and s.confirmed_seq < n.seq",
         *columns(rows),
     )
+    await _note_times(connection, times)
     await enqueue(connection, SCHEMA, outgoing)
     current_keys = [item.due.service.key for item in items if locked.service(item.due)]
     subjects = [events.alarm_subject(*key) for key in current_keys]
     await end_alarms(connection, events.FAILED_ALARM, subjects, now)
+
+
+async def _note_times(connection: Connection, times: Sequence[tuple[Any, ...]]) -> None:
+    """Write when these switches were wanted and confirmed; a repeated one is there already."""
+    if times:
+        await connection.execute(
+            "insert into suspender.switch_time (account_id, service_id, wanted_seq, wanted,"
+            " correlation_id, wanted_at, confirmed_at) select * from unnest($1::text[],"
+            " $2::text[], $3::bigint[], $4::text[], $5::text[], $6::timestamptz[],"
+            " $7::timestamptz[]) on conflict do nothing",
+            *columns(times),
+        )
 
 
 async def _fail(

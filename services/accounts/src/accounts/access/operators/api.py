@@ -39,10 +39,11 @@ class AuditedOperator(BaseModel):
 
 
 class ListedOperator(AuditedOperator):
-    """An operator, and who created him."""
+    """An operator, who created him, and when he last logged in."""
 
     created_at: datetime
     created_by: str
+    last_login_at: datetime | None = Field(description="null: never")
 
 
 class OperatorPage(BaseModel):

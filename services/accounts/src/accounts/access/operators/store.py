@@ -23,7 +23,7 @@ from ringfence.postgres.pool import Connection, Pool
 
 _LISTED = (
     "name, scopes, servers, enabled, password_hash is not null as has_password, created_at,"
-    " created_by"
+    " created_by, last_login_at"
 )
 
 

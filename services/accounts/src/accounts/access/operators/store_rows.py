@@ -15,8 +15,8 @@ async def locked_operator(connection: Connection, name: str) -> dict[str, Any] |
     """An operator, locked until the transaction ends; None if there is none of this name."""
     # "no key": a token or session refers to the operator and must not wait.
     row = await connection.fetchrow(
-        "select name, scopes, servers, enabled, password_hash, created_at, created_by"
-        " from accounts.operator where name = $1 for no key update",
+        "select name, scopes, servers, enabled, password_hash, created_at, created_by,"
+        " last_login_at from accounts.operator where name = $1 for no key update",
         name,
     )
     return dict(row) if row else None

@@ -163,6 +163,9 @@ class SessionStore:
             now,
             now + LONGEST_SESSION,
         )
+        await connection.execute(
+            "update accounts.operator set last_login_at = $2 where name = $1", name, now
+        )
         return OpenedSession(
             secret, name, operator["scopes"], operator["servers"], now, now + LONGEST_SESSION
         )
