@@ -58,7 +58,10 @@ async def test_a_client_is_seen_to_run_out_pays_and_is_back_without_a_reload(
         feed = page.locator("#feed")
         await expect(feed.get_by_text("credit is used up").first).to_be_visible(timeout=SOON_MS)
 
+        await expect(page.get_by_text("Switched off: 1.")).to_be_visible(timeout=SOON_MS)
+
         await row.get_by_role("link", name=SHOP.company).click()
+        await expect(page.get_by_text("s after the call ended")).to_be_visible(timeout=SOON_MS)
         await expect(page.get_by_text("a payment of more than 1.60").first).to_be_visible()
         await page.get_by_label("Amount in CAD").fill("20")
         await page.get_by_label("Reference").fill("cheque 7")
@@ -66,6 +69,8 @@ async def test_a_client_is_seen_to_run_out_pays_and_is_back_without_a_reload(
         await expect(page.locator(".result.good")).to_contain_text("top-up of 20")
         state = page.locator("[data-from$='/part/state']")
         await expect(state.locator("table .state.on")).to_be_visible(timeout=SOON_MS)
+
+        await expect(state.get_by_text("s after the payment")).to_be_visible(timeout=SOON_MS)
 
         statement = page.locator(".tab")
         await expect(statement.get_by_text("cheque 7")).to_be_visible()
@@ -109,6 +114,67 @@ async def test_a_server_is_paused_and_resumed_as_the_suspender_confirms(
         await expect(row.locator(".state.low")).to_have_count(0)
 
 
+async def test_clients_go_live_in_a_wave_as_the_pbx_confirms_it(town: StackHarness) -> None:
+    """The client goes into shadow, and is back: seen first, confirmed, and shown by its state."""
+    async with browser_page() as page:
+        await log_in(page, town)
+        await page.keyboard.press("g")
+        await page.keyboard.press("e")
+        await expect(page.get_by_role("heading", name="Back into shadow")).to_be_visible()
+        back = page.locator("form").filter(has_text="Show them")
+        await back.get_by_label("Only clients that this finds").fill(SHOP.company)
+        await back.get_by_role("button").click()
+        await expect(page.get_by_text("it stays on")).to_be_visible()
+        await page.get_by_role("button", name="Put these into shadow").click()
+        await expect(page.locator(".result.good")).to_contain_text("1 of 1 clients")
+        live = page.locator("form").filter(has_text="Show the next wave")
+        await live.get_by_role("button").click()
+        row = page.get_by_role("row").filter(has_text=SHOP.company)
+        await expect(row).to_contain_text("it stays on")
+        await expect(row.get_by_role("checkbox")).to_be_checked()
+        await page.get_by_label("Reason").fill("the first wave")
+        await page.get_by_role("button", name="Switch these to live").click()
+        await expect(page.locator(".result.good")).to_contain_text("clients are live now")
+        wave = page.locator("[data-from*='/part/wave']")
+        await expect(wave.locator(".state.on")).to_be_visible(timeout=SOON_MS)
+        assert (
+            await town.one(
+                "select mode from accounts.account where account_id = $1", SHOP.account_id
+            )
+            == "live"
+        )
+
+
+async def test_a_mail_is_looked_at_and_a_test_copy_is_sent(town: StackHarness) -> None:
+    async with browser_page() as page:
+        await log_in(page, town)
+        await page.goto(f"{town.stack.console_url}/settings/mails")
+        await page.get_by_role("link", name="Low Balance Alert").first.click()
+        frame = page.frame_locator("iframe.mail")
+        await expect(frame.get_by_text("Ada").first).to_be_visible()
+        await page.get_by_label("To", exact=True).fill("olga@shop.web.example")
+        await page.get_by_role("button", name="Send a test copy").click()
+        await expect(page.locator(".result.good")).to_contain_text("is sent to olga@")
+        subjects = [str(mail["Subject"]) for mail in town.stack.inbox.messages()]
+        assert any(subject.startswith("[test]") for subject in subjects)
+
+
+async def test_an_operator_is_invited_and_logs_in_by_the_link(town: StackHarness) -> None:
+    async with browser_page() as page:
+        await log_in(page, town)
+        await page.goto(f"{town.stack.console_url}/settings/operators")
+        await page.get_by_label("Name").fill("petra")
+        await page.get_by_role("button", name="Invite").click()
+        link = await page.locator(".secret").input_value()
+        await page.reload()
+        await expect(page.locator(".secret")).to_have_count(0)
+        async with browser_page() as other:
+            await other.goto(link)
+            await expect(other.get_by_role("heading", name="Who runs out first")).to_be_visible()
+            await other.goto(f"{town.stack.console_url}/settings/tokens")
+            await expect(other.get_by_text("You are petra")).to_be_visible()
+
+
 async def test_a_call_is_found_and_its_price_explained(town: StackHarness) -> None:
     async with browser_page() as page:
         await log_in(page, town)
@@ -138,6 +204,12 @@ async def test_every_page_can_be_used_by_everyone_at_both_widths(
         "servers": "/servers",
         "server": f"/servers/{PBX_ID}",
         "search": "/clients?search=nobody-is-called-so",
+        "modes": "/settings/modes",
+        "wave": "/settings/modes/preview?to=shadow",
+        "mails": "/settings/mails",
+        "mail": "/settings/mails/Low%20Balance%20Alert/en",
+        "operators": "/settings/operators",
+        "tokens": "/settings/tokens",
     }
     async with browser_page(width, "dark" if scheme == "dark" else "light") as page:
         await page.goto(f"{town.stack.console_url}/login")

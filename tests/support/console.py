@@ -41,12 +41,16 @@ class RunningConsole:
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[:500]}"
         return answer.text
 
-    async def submit(self, page: str, path: str, **fields: str) -> str:
+    async def submit(self, page: str, path: str, **fields: str | list[str]) -> str:
         """Fill in a form of a page and send it; returns the page that follows."""
         text = await self.page(page)
         proof, key = PROOF.search(text), KEY.search(text)
         assert proof is not None, "the page has a form"
-        given = {"proof": proof[1], "key": key[1] if key else "", **fields}
+        given: dict[str, str | list[str]] = {
+            "proof": proof[1],
+            "key": key[1] if key else "",
+            **fields,
+        }
         answer = await self.http.post(path, data=given)
         assert answer.status_code == 303, answer.text[:500]
         return await self.page(answer.headers["location"])

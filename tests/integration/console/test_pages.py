@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from tests.integration.accounts.test_overview import balance
 from tests.integration.accounts.test_situation import charged
 from tests.support.accounts import FUSIONPBX, TOKEN, RunningApi, running_api
 from tests.support.console import PROOF, RunningConsole, running_console
+from tests.support.reaction import switched_for
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -50,6 +52,10 @@ async def test_without_a_session_every_page_leads_to_the_login(api: RunningApi) 
     async with running_console(api.url) as visitor:
         for path in ("/", "/clients", "/clients/anna", "/unrated", "/calls/1", "/stream",
                      "/now/situation", "/servers", "/servers/x", "/dead", "/dead/x",
+                     "/settings/modes", "/settings/modes/preview", "/settings/operators",
+                     "/settings/mails", "/settings/mails/x/en", "/settings/mails/x/en/body",
+                     "/now/reaction",
+                     "/settings/modes/part/wave?client=x", "/settings/tokens",
                      "/clients/anna/part/calls",
                      "/clients/anna/statement.csv"):  # fmt: skip
             answer = await visitor.http.get(path)
@@ -325,3 +331,23 @@ async def test_while_the_api_is_away_a_page_says_so() -> None:
         answer: httpx.Response = await visitor.http.get("/")
         assert answer.status_code == 503
         assert "may or may not have been made" in answer.text
+
+
+async def test_the_reaction_is_shown_as_a_histogram_and_in_words(
+    api: RunningApi, console: RunningConsole
+) -> None:
+    assert "No service was switched off for a call in the last hour." in await console.page("/")
+    now = datetime.now(UTC)
+    for n in range(9):
+        await switched_for(api.database, f"c{n}", confirmed_at=now, total_s=0.8)
+    await switched_for(api.database, "anna", confirmed_at=now, total_s=12.4)
+    page = await console.page("/now/reaction")
+    assert "Switched off: 10. Half of them within 0.80 s" in page
+    assert "0.30 s from call to charge, 0.50 s from charge to PBX" in page
+    rows = re.findall(r"<th scope=.row.>(.*?)</th>.*?<td class=.number.>(.*?)</td>", page, re.S)
+    assert rows == [
+        ("0.5 to 1 s", "9"), ("1 to 2 s", "0"), ("2 to 5 s", "0"), ("5 to 10 s", "0"),
+        ("10 to 30 s", "1"),
+    ]  # fmt: skip
+    client = await console.page("/clients/anna/part/state")
+    assert "pbx-anna: switched off 12 s after the call ended" in client

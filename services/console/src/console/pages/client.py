@@ -56,8 +56,12 @@ async def part(request: Request) -> Response:
 
 
 async def _state(visit: Visit, path: str) -> dict[str, Any]:
-    why, burn = await asyncio.gather(visit.get(f"{path}/explanation"), visit.get(f"{path}/burn"))
-    return {"why": why, "burn": burn}
+    why, burn, reaction = await asyncio.gather(
+        visit.get(f"{path}/explanation"),
+        visit.get(f"{path}/burn"),
+        visit.get(f"{path}/reaction"),
+    )
+    return {"why": why, "burn": burn, "reaction": reaction}
 
 
 async def _statement(visit: Visit, path: str) -> dict[str, Any]:

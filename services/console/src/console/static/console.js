@@ -119,9 +119,9 @@ function tabs() {
   });
 }
 
-// Keys: / search, g n now, g c clients, g u unrated, g s servers.
+// Keys: / search, g n now, g c clients, g u unrated, g s servers, g e settings.
 function keys() {
-  const paths = { n: "/", c: "/clients", u: "/unrated", s: "/servers" };
+  const paths = { n: "/", c: "/clients", u: "/unrated", s: "/servers", e: "/settings" };
   let went = 0;
   document.addEventListener("keydown", (press) => {
     if (press.ctrlKey || press.metaKey || press.altKey) return;
@@ -147,8 +147,15 @@ function login() {
   link.form.submit();
 }
 
+// A page that shows a secret once was made by a form: loading it again must not send the form again.
+function once() {
+  const shown = document.querySelector(".once[data-page]");
+  if (shown) history.replaceState(null, "", shown.dataset.page);
+}
+
 login();
 addEventListener("hashchange", login); // a link that is opened where the page is open already
 listen();
 tabs();
 keys();
+once();

@@ -15,6 +15,7 @@ from console.api.client import Api, ApiAway, ApiRefused, NotLoggedIn
 from console.feed.hub import Hub
 from console.feed.stream import stream
 from console.pages import calls, client, clients, dead, login, now, servers
+from console.pages.settings import routes as settings
 from console.web.formats import Formats
 from console.web.headers import SecurityHeaders
 from console.web.page import FOLDER, Console, Visit, templates_of
@@ -58,6 +59,7 @@ def create_app(
             Route("/servers/{server_id}/resume", servers.resume, methods=["POST"]),
             Route("/servers/{server_id}/inventory", servers.read_again, methods=["POST"]),
             Route("/servers/{server_id}/products", servers.give, methods=["POST"]),
+            *settings.ROUTES,
             Route("/stream", stream),
             Mount("/static", StaticFiles(directory=FOLDER / "static")),
         ],

@@ -84,6 +84,13 @@ def duration(seconds: int) -> str:
     return f"{max(0, seconds)} s"
 
 
+def seconds(value: float) -> str:
+    """A short duration with the decimals that matter: 0.84 s, 8.4 s, 84 s; from 2 min by unit."""
+    if value >= 2 * _MINUTE:
+        return duration(round(value))
+    return f"{value:.{2 if value < 1 else 1 if value < 10 else 0}f} s"
+
+
 def talk_time(seconds: int) -> str:
     """A talk time as h:mm:ss, or m:ss."""
     minutes, rest = divmod(seconds, _MINUTE)

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from console.api.client import Api, ApiAnswer
 from console.feed.hub import Hub
-from console.web.formats import Formats, duration, talk_time
+from console.web.formats import Formats, duration, seconds, talk_time
 from console.web.session import form_proof, token_of
 from ringfence.clock import Clock
 from ringfence.version import VERSION
@@ -52,6 +52,7 @@ def templates_of(formats: Formats) -> Environment:
         soon=formats.soon,
         talk=talk_time,
         duration=duration,
+        seconds=seconds,
         path=lambda text: quote(str(text), safe=""),
     )
     return found

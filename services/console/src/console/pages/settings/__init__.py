@@ -1,0 +1,1 @@
+"""Settings: who is live, mails, operators, tokens."""
