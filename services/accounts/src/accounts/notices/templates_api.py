@@ -16,7 +16,7 @@ from ringfence_contracts.events.model import Id, Text
 router = APIRouter(prefix="/mail-templates", tags=["notices"])
 
 TemplateName = Annotated[str, Path(max_length=100, description="such as Low Balance Alert")]
-Language = Annotated[str, Path(max_length=20, description="a code such as en or fr")]
+TemplateLanguage = Annotated[str, Path(max_length=20, description="a code such as en or fr")]
 
 
 class MailTemplate(BaseModel):
@@ -62,7 +62,9 @@ async def list_templates(deps: Deps) -> dict[str, Any]:
 
 
 @router.get("/{template}/{language}", response_model=MailTemplateWithWords, dependencies=[READ])
-async def get_template(template: TemplateName, language: Language, deps: Deps) -> dict[str, Any]:
+async def get_template(
+    template: TemplateName, language: TemplateLanguage, deps: Deps
+) -> dict[str, Any]:
     """A template, with the mail that it makes for a sample client."""
     return await deps.notices.template(template, language)
 
@@ -71,7 +73,7 @@ async def get_template(template: TemplateName, language: Language, deps: Deps) -
     "/{template}/{language}/test", status_code=202, response_model=Asked, dependencies=[OPERATE]
 )
 async def send_test(
-    template: TemplateName, language: Language, body: MailCopyBody, deps: Deps, who: Who
+    template: TemplateName, language: TemplateLanguage, body: MailCopyBody, deps: Deps, who: Who
 ) -> dict[str, Any]:
     """Send a test copy, to nobody but the address that is named; the notifier answers later.
 
