@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from notifier.operator.channels import GROUP
 from rating.jobs.wiring import GROUP as JOBS_GROUP
-from ringfence.kafka.access.acls import OPERATOR, SETUP, accesses, commands
+from ringfence.kafka.access.acls import CONSOLE, OPERATOR, SETUP, accesses, commands
 from ringfence.kafka.access.granting import grants
 from ringfence.kafka.command import topics
 from ringfence_contracts.topics import ALL_TOPICS, dead_letter_topics, topic_configs
@@ -44,6 +44,7 @@ def test_groups_are_those_of_the_services() -> None:
         "rating": ("rating", JOBS_GROUP),
         "suspender": ("suspender",),
         OPERATOR: ("rating",),
+        CONSOLE: (),
     }
 
 
