@@ -38,6 +38,15 @@ class Generated:
         return await asyncio.to_thread(module.sync, *arguments, client=self.client, **given)
 
 
+def generate(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the generator in a folder that has the document and the configuration."""
+    return subprocess.run(
+        [GENERATOR, "generate", "--path", "openapi.json", "--config", "config.yaml",
+         "--meta", "none", "--output-path", "ringfence_api"],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
 def modules(folder: Path) -> list[Path]:
     """The generated modules, one for each operation."""
     paths = folder.glob("ringfence_api/api/*/*.py")
@@ -51,12 +60,7 @@ async def generated(
     described = (await api.http.get("/v1/openapi.json")).json()
     (tmp_path / "openapi.json").write_text(json.dumps(described))
     (tmp_path / "config.yaml").write_text(CONFIG)
-    done = await asyncio.to_thread(
-        subprocess.run,
-        [GENERATOR, "generate", "--path", "openapi.json", "--config", "config.yaml",
-         "--meta", "none", "--output-path", "ringfence_api"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = await asyncio.to_thread(generate, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WARNING" not in done.stdout, "each route is generated"
     operations = [op for item in described["paths"].values() for op in item.values()]
