@@ -3,9 +3,13 @@
 from typing import Any
 from uuid import uuid4
 
+from ringfence_pbx.fusionpbx.exports.signing import export_settings
 from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
 from ringfence_simulators.fusionpbx.calls import SimulatedFusionPbxCall, export_csv, make_call
 from tests.support.narrow import present
+
+SECRET = "s" * 40
+"""With which the PBX's database signs the rows of the export."""
 
 
 def row_line(pbx: FusionPbxSimulator, **columns: Any) -> str:
@@ -31,3 +35,10 @@ def hold_rows(pbx: FusionPbxSimulator, number: str, domain: str, *lines: str) ->
 def set_name(pbx: FusionPbxSimulator, number: str, domain: str, text: str) -> None:
     """Set the effective caller name of an extension."""
     present(pbx.pbx.find_extension(number, domain)).caller_name = text
+
+
+def sign(pbx: FusionPbxSimulator) -> None:
+    """Enter the settings, in force from the next login on."""
+    for setting in export_settings(SECRET):
+        pbx.pbx.default_settings.append({**setting._asdict(), "enabled": "true"})
+    pbx.logins.sessions.clear()

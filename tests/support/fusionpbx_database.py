@@ -57,10 +57,11 @@ class CallsDatabase:
             " domain_name, accountcode, direction, caller_id_name, caller_id_number,"
             " caller_destination, source_number, destination_number, start_epoch, start_stamp,"
             " answer_stamp, end_stamp, duration, billsec, billmsec, leg, hangup_cause, status,"
-            " json, insert_date, bridge_uuid, originating_leg_uuid)"
+            " json, insert_date, bridge_uuid, originating_leg_uuid, cc_side,"
+            " cc_member_session_uuid)"
             " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
-            " $14, $15, $16, $17, $18, $19, $20, 'NORMAL_CLEARING', $21,"
-            " '{\"a\": 1}', $22, $23, $24)",
+            " $14, $15, $16, $17, $18, $19, $20, $21, $22,"
+            " '{\"a\": 1}', $23, $24, $25, $26, $27)",
             uuid.UUID(row["xml_cdr_uuid"]),
             uuid.UUID(row["domain_uuid"]),
             await self._extension(row["domain_uuid"], row["extension"]),
@@ -74,10 +75,12 @@ class CallsDatabase:
             row["end_stamp"] and datetime.fromisoformat(row["end_stamp"]),
             *(int(row[name] or 0) for name in ("duration", "billsec", "billmsec")),
             row["leg"],
+            row.get("hangup_cause") or "NORMAL_CLEARING",
             row["status"],
             inserted_at,
-            row.get("bridge_uuid"),
-            row.get("originating_leg_uuid"),
+            *(row.get(name) for name in (
+                "bridge_uuid", "originating_leg_uuid", "cc_side", "cc_member_session_uuid",
+            )),
         )  # fmt: skip
 
     async def _extension(self, domain: str, number: str | None) -> uuid.UUID | None:

@@ -14,15 +14,13 @@ import pytest
 from cdr_ingest.fusionpbx.rows import split_line
 from ringfence_contracts.events.call import CallCompleted, CallUnconfirmed
 from ringfence_contracts.topics import CALL_COMPLETED, CALL_UNCONFIRMED, SOURCE_FAILED
-from ringfence_pbx.fusionpbx.exports.signing import export_settings, is_signed
+from ringfence_pbx.fusionpbx.exports.signing import is_signed
 from ringfence_simulators.fusionpbx.access.logins import ReleaseLine
 from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
 from ringfence_testing.wait import until
 from tests.support.cdr_ingest import Ear, ear, ingest, rows, servers_toml
-from tests.support.forgery import hold_rows, line_of, row_line, set_name
+from tests.support.forgery import SECRET, hold_rows, line_of, row_line, set_name, sign
 from tests.support.fusionpbx import MCON, RUCKEN, outbound, session_at, simulated
-
-SECRET = "s" * 40
 
 
 @dataclass
@@ -110,13 +108,6 @@ async def signed(
     ) as found:
         sign(found.pbx)
         yield found
-
-
-def sign(pbx: FusionPbxSimulator) -> None:
-    """Enter the settings, in force from the next login on."""
-    for setting in export_settings(SECRET):
-        pbx.pbx.default_settings.append({**setting._asdict(), "enabled": "true"})
-    pbx.logins.sessions.clear()
 
 
 async def test_a_forged_row_is_no_call_of_another_tenant_and_waits(unsigned: Ingested) -> None:

@@ -117,8 +117,6 @@ async def test_each_form_is_charged_once_by_every_door_in_both_orders(
     name: str, bench: LegBench
 ) -> None:
     for door in DOORS:
-        if door == "export" and name == "call_centre":
-            continue  # the export has no column that names the member: docs/push.md
         for turned in (False, True):
             case = leg_case(name, f"{name} {door} {turned}")
             records = case.records(door)
@@ -148,6 +146,20 @@ async def test_a_leg_waits_in_the_queue_and_is_charged_when_its_call_comes(bench
     assert await bench.charged(case) == {}
     await bench.ingester().ingest([call])
     await bench.later(61)
+    await bench.rate()
+    assert await bench.waiting() == []
+    assert await bench.charged(case) == case.charged
+
+
+async def test_a_leg_of_a_transferred_leg_waits_for_the_call_at_the_beginning(
+    bench: LegBench,
+) -> None:
+    """The leg between them does not say who caused it: without the call nobody could be charged."""
+    case = leg_case("blind_transfer", "chain")
+    for record in reversed(case.records("json")):
+        await bench.ingester().ingest([record])
+        await bench.later(5)
+    await bench.later(5)
     await bench.rate()
     assert await bench.waiting() == []
     assert await bench.charged(case) == case.charged

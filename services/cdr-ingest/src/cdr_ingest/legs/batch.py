@@ -21,8 +21,8 @@ KEPT_LOOKING = timedelta(hours=48)
 
 _WAITS = "the call that it names is not known yet; it is charged, or not, by what that call was"
 _NO_CALL = (
-    "the call that it names did not come within 15 minutes: see that the PBX sends both legs,"
-    " and what became of that call"
+    "the call that it names, or the one that was transferred to it, did not come within 15 minutes:"
+    " see that the PBX sends both legs, and what became of that call"
 )
 _NAMES_NONE = (
     "the source does not say to which call it belongs: FusionPBX's export must show"

@@ -70,6 +70,8 @@ class LegStore:
         """Those of the origins that are known, with the call at the beginning of each chain.
 
         `known` are calls that are not saved yet. A call whose bytes are no longer kept is missing.
+        An origin whose chain leads to a leg that is not known yet is missing too: who caused it is
+        known with that one alone.
         """
         calls = {call.call_id: call for call in known}
         found: dict[UUID, Origin] = {}
@@ -91,7 +93,8 @@ class LegStore:
             wanted = {parents[i] for i in wanted if i in parents} - found.keys()
             if not wanted:
                 break
-        return {i: _with_first(found[i], found, parents) for i in ids if i in found}
+        chains = {i: _with_first(found[i], found, parents) for i in ids if i in found}
+        return {i: origin for i, origin in chains.items() if origin is not None}
 
     async def due(self, now: datetime) -> list[LegRow]:
         """Legs without decision that are to be looked at."""
@@ -163,10 +166,17 @@ async def save_legs(connection: Connection, legs: Sequence[LegRow]) -> None:
     )
 
 
-def _with_first(origin: Origin, found: dict[UUID, Origin], parents: dict[UUID, UUID]) -> Origin:
-    """The origin with the call at the beginning of its chain; itself if it is that call."""
+def _with_first(
+    origin: Origin, found: dict[UUID, Origin], parents: dict[UUID, UUID]
+) -> Origin | None:
+    """The origin with the call at the beginning of its chain; itself if it is that call.
+
+    None if the chain leads to a leg that is not known.
+    """
     seen, at = {origin.call_id}, origin.call_id
-    while at in parents and parents[at] in found and parents[at] not in seen:
+    while at in parents and parents[at] not in seen:
         at = parents[at]
         seen.add(at)
+        if at not in found:
+            return None
     return Origin(origin.call_id, origin.call, found[at].call if at != origin.call_id else None)

@@ -21,9 +21,10 @@ from typing import NamedTuple
 SIGNATURE = "ringfence_signature"
 """The name of the column."""
 
-ORIGIN = "originating_leg_uuid"
-"""The column that says to which call a leg belongs; the export shows it only if it is entered. It
-is not signed: no text can hold it, and rows that were signed without it stay valid."""
+LEG_COLUMNS = ("originating_leg_uuid", "cc_member_session_uuid")
+"""The columns that say to which call a leg, or an agent of a queue, belongs; the export shows them
+only if they are entered. They are not signed: no text can hold them, and rows that were signed
+without them stay valid."""
 
 MIN_SECRET = 32
 _UNIT = "chr(31)"
@@ -65,7 +66,7 @@ def export_settings(secret: str) -> list[DefaultSetting]:
     values = [f"{_cleaned(name)} as {name}" for name in _TEXTS]
     signed = f" || {_UNIT} || ".join(_selected(name) for name in SIGNED)
     quoted = "'" + secret.replace("'", "''") + "'"
-    values.append(f"coalesce(c.{ORIGIN}::text, '') as {ORIGIN}")
+    values += [f"coalesce(c.{name}::text, '') as {name}" for name in LEG_COLUMNS]
     values.append(f"md5({quoted} || {_UNIT} || {signed} || {_UNIT} || {quoted}) as {SIGNATURE}")
     return [DefaultSetting("cdr", "export", "array", value) for value in values]
 
