@@ -62,8 +62,7 @@ class Doors:
         return f"{way}-{self.run}"
 
     def cases(self, way: Way, *, turned: bool) -> dict[str, LegCase]:
-        """The cases by name, with calls that have just ended; their last channel first if `turned`.
-        """
+        """The cases by name, with calls that have just ended; `turned`: the last channel first."""
         server_id, began = self.server_id(way), time.time() - LONGEST_S
         made = {name: leg_case(name, f"{name} {way}", server_id, began) for name in NAMES}
         if not turned:

@@ -80,8 +80,29 @@ def test_a_leg_without_a_primary_call_id_uses_its_own_id() -> None:
 
 
 def test_a_number_presented_to_the_carrier_does_not_hide_the_extension() -> None:
-    pushed = call_pushed(call_of(), From="<sip:+15484815577@x>", LocalParty="2112")
+    presented = {"From": "<sip:+15484815577@x>", "LocalParty": "2112"}
+    pushed = call_pushed(call_of(), "CallID", **presented)
     assert (pushed.direction, pushed.extension) == ("outbound", "2112")
+    leg = expect(BLeg, posted(call_of(), **presented)[-1])
+    assert expect(CallCompleted, leg.call).extension == "2112"
+
+
+def test_of_a_call_with_two_trunks_the_part_that_left_is_a_leg_of_the_one_that_came_in() -> None:
+    call = call_of(direction="inbound", talk_s=90, forward_to="16135550199", forward_s=61.5)
+    _, came_in, left = posted(call)
+    assert expect(CallCompleted, came_in).call_id == listed(call).call_id
+    leg = expect(BLeg, left)
+    assert leg.origin_id == listed(call).call_id
+    out = expect(CallCompleted, leg.call)
+    assert (out.direction, out.leg, out.billsec) == ("outbound", "b", 62)
+    assert (out.destination_number, out.extension) == ("16135550199", "2112")
+    assert record_id(leg) == out.call_id != listed(call).call_id
+
+
+def test_a_way_out_that_was_not_answered_is_known_too() -> None:
+    """So that the list's own record of it does not wait for talk that nobody is charged for."""
+    call = call_of(direction="inbound", forward_to="16135550199", forward_s=0)
+    assert expect(CallCompleted, expect(BLeg, posted(call)[-1]).call).billsec == 0
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from ringfence.clock import Clock
 from ringfence.kafka.brokers import Brokers
 from ringfence_contracts.errors import BadInput
 from ringfence_doctor.check_result import CheckResult
+from ringfence_doctor.examinations.dialled_numbers import HomePlan, examine_dialled
 from ringfence_doctor.examinations.receiver import ReceiverAddress
 from ringfence_doctor.platform import (
     TIMEOUT_S,
@@ -117,8 +118,20 @@ async def _examine_servers(
     context = ExaminationContext(clock, inputs.receiver, ingest_state)
     found = await examine_servers(examined, context, inputs.limits, progress)
     if (entered := await _entered_products(inputs.dsn)) is not None:
+        for server_id, dialled in ingest_state.dialled.items():
+            if examined[server_id].kind == "fusionpbx":
+                found += examine_dialled(server_id, dialled, _home_plan(server_id, entered))
         found += examine_products(inputs.servers, examined.keys(), entered, context.routes, clock)
     return found
+
+
+def _home_plan(server_id: str, entered: EnteredProducts) -> HomePlan:
+    """How the products of a server write numbers; without products, as in North America."""
+    here = [p.service for p in entered.products if p.service.server_id == server_id]
+    plans = [service.package for service in here if service.package is not None]
+    if not plans:
+        return HomePlan()
+    return HomePlan({plan.country_code for plan in plans}, {plan.strip_prefix for plan in plans})
 
 
 async def _ingest_state(dsn: str | None, servers: Mapping[str, AnyServer]) -> IngestState:

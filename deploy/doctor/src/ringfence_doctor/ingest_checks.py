@@ -64,6 +64,20 @@ def examine_legs(server_id: str, ingest_state: IngestState) -> Iterator[CheckRes
     legs = ingest_state.legs.get(server_id)
     if legs is None:
         return
+    unnamed, missing = ingest_state.lost_legs.get(server_id, (0, 0))
+    if unnamed or missing:
+        message = (
+            f"{unnamed + missing} legs of the last week that left by a carrier are charged to"
+            f" nobody: {unnamed} name no call, and the call of {missing} did not come"
+        )
+        action = (
+            "by export, run `ringfence server sign-export"
+            f" {server_id}`, so that the export names the call of each leg; see that both legs"
+            " are recorded, and what became of those calls: `ringfence dead list`; docs/push.md,"
+            " section 5"
+        )
+        yield CheckResult(server_id, "legs", "warn", message, action)
+        return
     if legs:
         message = f"{legs} of its newest 1000 records at most are legs of other calls"
         yield CheckResult(server_id, "legs", "ok", message)
@@ -78,6 +92,29 @@ def examine_legs(server_id: str, ingest_state: IngestState) -> Iterator[CheckRes
         " the export names the call of each leg; docs/push.md, section 5"
     )
     yield CheckResult(server_id, "legs", "warn", message, action)
+
+
+def examine_second_trunks(
+    server_id: str, server: VodiaServer, ingest_state: IngestState
+) -> Iterator[CheckResult]:
+    """Whether calls of a Vodia left by a second trunk, of which its list shows no number."""
+    missing = sum(ingest_state.lost_legs.get(server_id, (0, 0)))
+    if missing:
+        message = (
+            f"{missing} calls of the last week came in by one trunk and left by another, and their"
+            " numbers are not known: nobody is charged for the way out"
+        )
+        post = (
+            f"set `push`, and the PBX's CDR URL to json://USER:PASSWORD@HOST/cdr/{server_id}/json"
+        )
+        action = "see that its posts arrive" if server.push else post
+        action = f"{action}; docs/vodia.md, section Two trunks"
+        yield CheckResult(server_id, "legs", "warn", message, action)
+    elif ingest_state.legs.get(server_id):
+        message = (
+            f"{ingest_state.legs[server_id]} of its newest 1000 records left by a second trunk"
+        )
+        yield CheckResult(server_id, "legs", "ok", message)
 
 
 def _how_to_post(server_id: str, server: PushingServer, receiver: ReceiverAddress) -> str:

@@ -19,7 +19,12 @@ from ringfence_doctor.examinations.fusionpbx_database import examine_database
 from ringfence_doctor.examinations.lesnet import examine_lesnet
 from ringfence_doctor.examinations.receiver import ReceiverAddress, examine_receiver
 from ringfence_doctor.examinations.vodia import examine_vodia
-from ringfence_doctor.ingest_checks import examine_legs, examine_posts, examine_retention
+from ringfence_doctor.ingest_checks import (
+    examine_legs,
+    examine_posts,
+    examine_retention,
+    examine_second_trunks,
+)
 from ringfence_doctor.progress import ExaminationProgress
 from ringfence_doctor.store import IngestState
 from ringfence_pbx.servers import AnyServer, FusionPbxServer, LesnetServer, SecretRef, VodiaServer
@@ -151,6 +156,7 @@ def _of_ingested(
     """What the records show that cdr-ingest has of the server."""
     if isinstance(server, VodiaServer):
         yield from examine_retention(server_id, server, context.ingest_state, context.clock)
+        yield from examine_second_trunks(server_id, server, context.ingest_state)
     elif isinstance(server, FusionPbxServer):
         yield from examine_legs(server_id, context.ingest_state)
 

@@ -7,7 +7,27 @@ from datetime import datetime
 import asyncpg
 
 from ringfence.postgres.pool import role_of
+from ringfence_doctor.examinations.dialled_numbers import Dialled
 
+_LOST_LEGS = """
+select r.server_id, count(*) filter (where l.originating_id is null) as unnamed,
+    count(l.originating_id) as missing
+from cdr_ingest.leg l join cdr_ingest.record r using (record_id)
+where l.state = 'given-up' and l.noted_at >= now() - interval '7 days' and r.server_id = any($1)
+group by r.server_id
+"""
+_DIALLED = """
+select server_id, array_agg(call ->> 'destination_number') as numbers,
+    array_agg(coalesce(call ->> 'lost_prefix', '')) as prefixes
+from unnest($1::text[]) as s (server_id), lateral (
+    select convert_from(p.value, 'UTF8')::json as call
+    from cdr_ingest.record r join cdr_ingest.published_call p using (record_id)
+    where r.server_id = s.server_id and r.started_at >= now() - interval '2 days'
+        and r.disposition = 'published'
+    order by r.started_at desc limit 1000) newest
+where call ->> 'direction' = 'outbound'
+group by server_id
+"""
 ROLES = ("cdr_ingest", "rating", "balance_watch", "suspender", "notifier", "accounts")
 
 
@@ -91,7 +111,9 @@ class IngestState:
 
     `posted_at` is when the newest posted call of a server was accepted, if that was within a week.
     `legs` has how many of a server's newest thousand records are legs of other calls; a server
-    without records of the last week is missing. `read_until` is the time up to which a feed
+    without records of the last week is missing. `lost_legs` has how many legs of the last week name
+    no call, and how many name one that did not come. `dialled` are the newest thousand numbers that
+    were dialled within two days. `read_until` is the time up to which a feed
     (server id, tenant) was read.
     """
 
@@ -99,6 +121,8 @@ class IngestState:
     read_until: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     unknown: str = ""
     legs: Mapping[str, int] = field(default_factory=dict)
+    lost_legs: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    dialled: Mapping[str, tuple[Dialled, ...]] = field(default_factory=dict)
 
 
 async def read_ingest_state(dsn: str, server_ids: Collection[str], timeout_s: float) -> IngestState:
@@ -124,6 +148,8 @@ async def read_ingest_state(dsn: str, server_ids: Collection[str], timeout_s: fl
             " order by r.started_at desc limit 1000) newest group by server_id",
             list(server_ids),
         )
+        lost_legs = await connection.fetch(_LOST_LEGS, list(server_ids))
+        dialled = await connection.fetch(_DIALLED, list(server_ids))
         lanes = await connection.fetch(
             "select server_id, lane, to_timestamp(read_until) as read_until"
             " from cdr_ingest.cursor where server_id = any($1)",
@@ -135,6 +161,13 @@ async def read_ingest_state(dsn: str, server_ids: Collection[str], timeout_s: fl
         {row["server_id"]: row["accepted_at"] for row in posted},
         {(row["server_id"], row["lane"]): row["read_until"] for row in lanes},
         legs={row["server_id"]: row["legs"] for row in legs},
+        lost_legs={row["server_id"]: (row["unnamed"], row["missing"]) for row in lost_legs},
+        dialled={
+            row["server_id"]: tuple(
+                Dialled(*pair) for pair in zip(row["numbers"], row["prefixes"], strict=True)
+            )
+            for row in dialled
+        },
     )
 
 

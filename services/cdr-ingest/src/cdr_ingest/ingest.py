@@ -128,8 +128,7 @@ class Ingester:
         legs = [new_leg(r, r.call, now) for r in new if isinstance(r, BLeg) and r.call]
         if not legs:
             return LegOutcome()
-        named = {leg.originating_id for leg in legs if leg.originating_id}
-        outcome = look_at(legs, await self._legs.origins(named, calls), now)
+        outcome = look_at(legs, await self._legs.origins_of(legs, calls), now)
         for call, _ in outcome.publish:
             LEGS.labels(call.server_id, call.leg_decision).inc()
         for leg in legs:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from ringfence.clock import Clock
 from ringfence_contracts.events.account import Service
 from ringfence_doctor.check_result import CheckResult, CheckState, age
-from ringfence_doctor.products.store import EnteredProducts, LastRead
+from ringfence_doctor.products.store import EnteredProducts, LastRead, UnclaimedCalls
 from ringfence_pbx.comparison import (
     Comparison,
     Missing,
@@ -55,6 +55,7 @@ def examine_products(
             found.append(_inventory(server_id, servers[server_id], entered, clock.now()))
         found += _missing(server_id, compared, mine, entered)
         found += _unowned(server_id, compared)
+        found += _unclaimed(server_id, entered)
         found += _switching_checks(server_id, servers[server_id], mine, routes.get(server_id))
     return found
 
@@ -225,6 +226,31 @@ def _unlisted(server_id: str, unowned: Sequence[Unowned]) -> Iterator[CheckResul
     if len(by_tenant) > MAX_LINES:
         message = f"{len(by_tenant) - MAX_LINES} more tenants have extensions or DIDs in no product"
         yield CheckResult(server_id, "no product", "warn", message, _compare_advice(server_id))
+
+
+def _unclaimed(server_id: str, entered: EnteredProducts) -> Iterator[CheckResult]:
+    """Calls that wait because no product claims them, one line per tenant."""
+    by_tenant: dict[str, list[UnclaimedCalls]] = defaultdict(list)
+    for one in entered.unclaimed:
+        if one.server_id == server_id:
+            by_tenant[one.tenant].append(one)
+    for tenant, ones in list(by_tenant.items())[:MAX_LINES]:
+        calls, talk_s = sum(one.calls for one in ones), sum(one.talk_s for one in ones)
+        names = _listed([f"{one.name or 'nobody'} ({one.calls})" for one in ones])
+        message = (
+            f"{calls} calls of {tenant} wait, {talk_s // 60} min {talk_s % 60} s of talk, because"
+            f" no single product has their extension or DID: {names}"
+        )
+        action = (
+            "name them in one product, as a range or with * for the rest of the tenant; then"
+            f" `ringfence unrated replay --tenant {tenant}`"
+        )
+        yield CheckResult(server_id, "calls without product", "warn", message, action)
+    if len(by_tenant) > MAX_LINES:
+        message = f"calls of {len(by_tenant) - MAX_LINES} more tenants wait for a product"
+        yield CheckResult(
+            server_id, "calls without product", "warn", message, "`ringfence unrated` lists them"
+        )
 
 
 def _switching_checks(

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 import asyncpg
 from pydantic import ValidationError
@@ -22,6 +23,17 @@ class LastRead:
     error: str = ""
 
 
+class UnclaimedCalls(NamedTuple):
+    """Calls that wait because no product, or several, claim them; `name` is the extension that
+    called, or the DID that was called."""
+
+    server_id: str
+    tenant: str
+    name: str
+    calls: int
+    talk_s: int
+
+
 @dataclass(frozen=True)
 class EnteredProducts:
     """The products, when each was last changed, and the last inventory of each server.
@@ -36,6 +48,7 @@ class EnteredProducts:
     reads: Mapping[str, LastRead] = field(default_factory=dict)
     items: Mapping[str, tuple[InventoryItem, ...]] = field(default_factory=dict)
     unknown: str = ""
+    unclaimed: tuple[UnclaimedCalls, ...] = ()
 
 
 async def read_products(dsn: str, timeout_s: float) -> EnteredProducts:
@@ -57,6 +70,10 @@ async def read_products(dsn: str, timeout_s: float) -> EnteredProducts:
                 "select server_id, kind, tenant, name, uuid, label, enabled, leads_to"
                 " from report.inventory"
             )
+            unclaimed = await connection.fetch(
+                "select server_id, tenant, coalesce(name, ''), calls, talk_s"
+                " from report.call_without_product order by server_id, tenant, talk_s desc, 3"
+            )
     finally:
         await connection.close()
     listed: dict[str, list[InventoryItem]] = {}
@@ -69,6 +86,7 @@ async def read_products(dsn: str, timeout_s: float) -> EnteredProducts:
         unreadable=unreadable,
         reads={r["server_id"]: LastRead(r["read_at"], tuple(r["gaps"]), r["error"]) for r in reads},
         items={server_id: tuple(known) for server_id, known in listed.items()},
+        unclaimed=tuple(UnclaimedCalls(*row) for row in unclaimed),
     )
 
 

@@ -9,14 +9,18 @@ VodiaCallSpec = dict[str, Any]
 """A call as the control interface gets it; everything except `domain` has a default.
 
 `direction` (outbound, inbound, local), `extension`, `extension_name`, `number`, `did`, `trunk`,
-`talk_s`, `ring_s`, `ends_at` (Unix seconds), `primary_id`, `id`; `record` overrides fields of the
-record in the list, unchanged.
+`talk_s`, `ring_s`, `ends_at` (Unix seconds), `primary_id`, `id`; `forward_to` and `out_trunk` of an
+inbound call that its extension forwards out, which talked there for `forward_s`; `record` overrides
+fields of the record in the list, unchanged.
 """
 
 
 @dataclass(frozen=True)
 class SimulatedVodiaCall:
-    """A finished call; an outbound one has two legs, and the trunk's has an id of its own."""
+    """A finished call; an outbound one has two legs, and the trunk's has an id of its own.
+
+    One that was forwarded out has two trunks' legs: `out_id` is the id of the one that went out.
+    """
 
     id: int
     domain: str
@@ -32,6 +36,10 @@ class SimulatedVodiaCall:
     primary_id: str
     trunk_id: str
     record: dict[str, Any]
+    forward_to: str = ""
+    forward_s: float = 0.0
+    out_trunk: str = ""
+    out_id: str = ""
 
     def listed(self, by: Literal["PrimaryCallID", "CallID"]) -> dict[str, Any]:
         """The record of the list of calls: times in floats, no direction."""
@@ -44,7 +52,7 @@ class SimulatedVodiaCall:
             "connect": "" if self.connect is None else self.connect,
             "end": self.end,
             "extensions": [int(self.extension)] if self.extension.isdecimal() else [],
-            "trunks": [self.trunk] if self.direction != "local" else [],
+            "trunks": [t for t in (self.trunk, self.out_trunk) if t and self.direction != "local"],
             "abandoned": self.connect is None,
             **self.record,
         }
@@ -82,7 +90,23 @@ class SimulatedVodiaCall:
             "ExtensionName": "",
         }
         legs = [inside] if self.direction == "local" else [inside, outside]
+        legs += [self._way_out()] if self.forward_to else []
         return [{**self._whole_leg(system), **leg} for leg in legs]
+
+    def _way_out(self) -> dict[str, Any]:
+        """The leg by which a forwarded call left: the caller is the one from outside."""
+        return {
+            "CallID": self.out_id,
+            "Direction": "O",
+            "To": f"<sip:{self.forward_to}@{self.domain}>",
+            "RemoteParty": self.forward_to,
+            "LocalParty": self.extension,
+            "TrunkName": f"Trunk {self.out_trunk}",
+            "TrunkID": self.out_trunk,
+            "Extension": self.extension,
+            "ExtensionName": self.extension_name,
+            "TimeConnected": str(self.end - self.forward_s) if self.forward_s else "",
+        }
 
     def _whole_leg(self, system: str) -> dict[str, Any]:
         duration = 0.0 if self.connect is None else self.end - self.connect
@@ -148,4 +172,8 @@ def make_call(spec: VodiaCallSpec, number: int, now: float) -> SimulatedVodiaCal
         primary_id=primary,
         trunk_id=primary if direction == "inbound" else f"{number}t{uuid4().hex[:7]}@pbx",
         record=dict(spec.get("record", {})),
+        forward_to=str(spec.get("forward_to", "")),
+        forward_s=float(spec.get("forward_s", talk_s)),
+        out_trunk=str(spec.get("out_trunk", "11" if "forward_to" in spec else "")),
+        out_id=f"{number}o{uuid4().hex[:7]}@pbx",
     )

@@ -1,5 +1,6 @@
 """The "CDR URL": posts calls when they end, one body for each leg or for the whole call."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -45,11 +46,15 @@ class CdrPosting:
 
     async def post(self, call: SimulatedVodiaCall) -> None:
         """Post a call that has ended; in `answers`, 0 means that there was no response."""
+        await self.post_bodies(call.legs(self._pbx.system), [call.webcdr(self._pbx.system)])
+
+    async def post_bodies(
+        self, legs: Sequence[dict[str, object]], whole: Sequence[dict[str, object]] = ()
+    ) -> None:
+        """Post legs, and to the targets that take whole calls `whole`."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as http:
             for target in self.targets:
-                legs = call.legs(self._pbx.system)
-                bodies = [call.webcdr(self._pbx.system)] if target.whole else legs
-                for body in bodies:
+                for body in whole if target.whole else legs:
                     await self._post(http, target, body)
 
     async def _post(

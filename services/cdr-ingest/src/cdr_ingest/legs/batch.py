@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from cdr_ingest.legs.decision import Origin, decide, waiting
+from cdr_ingest.legs.decision import Origin, decide, has_no_number, waiting
 from cdr_ingest.legs.store import LegRow
 from cdr_ingest.sources.source import BLeg
 from ringfence_contracts.events.call import CallCompleted
@@ -20,9 +20,18 @@ KEPT_LOOKING = timedelta(hours=48)
 """After that, the call of a leg that was given up is not looked for any more."""
 
 _WAITS = "the call that it names is not known yet; it is charged, or not, by what that call was"
+_WAITS_FOR_NUMBER = (
+    "the call came in by one trunk and left by another, and the list of calls does not show the"
+    " number: it waits for the leg that the PBX posts"
+)
 _NO_CALL = (
     "the call that it names, or the one that was transferred to it, did not come within 15 minutes:"
     " see that the PBX sends both legs, and what became of that call"
+)
+_NO_NUMBER = (
+    "the call came in by one trunk and left by another, and the PBX's list of calls does not show"
+    " the number that was called: have the PBX post its calls (docs/vodia.md, section Two trunks),"
+    " and charge this call by hand"
 )
 _NAMES_NONE = (
     "the source does not say to which call it belongs: FusionPBX's export must show"
@@ -52,17 +61,24 @@ def look_at(legs: Sequence[LegRow], origins: dict[UUID, Origin], now: datetime) 
     outcome = LegOutcome()
     for leg in legs:
         origin = origins.get(leg.originating_id) if leg.originating_id else None
-        if origin is not None:
+        no_number = has_no_number(leg.call)
+        if origin is not None and (origin.has_others or not no_number):
             _decided(outcome, leg, decide(leg.call, origin), now)
         elif leg.state == "given-up":
             outcome.rows.append(replace(leg, next_look_at=_next_look(leg, now)))
         elif leg.originating_id is None or now - leg.noted_at >= GIVE_UP_AFTER:
-            _queued(outcome, leg, "given-up", _NO_CALL if leg.originating_id else _NAMES_NONE, now)
+            _queued(outcome, leg, "given-up", _why_given_up(leg), now)
         elif leg.state == "waiting" and now - leg.noted_at >= QUEUE_AFTER:
-            _queued(outcome, leg, "queued", _WAITS, now)
+            _queued(outcome, leg, "queued", _WAITS_FOR_NUMBER if no_number else _WAITS, now)
         else:
             outcome.rows.append(replace(leg, next_look_at=_next_look(leg, now)))
     return outcome
+
+
+def _why_given_up(leg: LegRow) -> str:
+    if leg.originating_id is None:
+        return _NAMES_NONE
+    return _NO_NUMBER if has_no_number(leg.call) else _NO_CALL
 
 
 def _decided(outcome: LegOutcome, leg: LegRow, decided: CallCompleted, now: datetime) -> None:

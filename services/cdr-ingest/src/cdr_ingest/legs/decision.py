@@ -33,12 +33,14 @@ _EXTENSION_DIGITS = range(2, 8)
 class Origin:
     """The leg that another one names. `call` is None for a b leg that was no call of its own.
 
-    `first` is the call at the beginning of the chain of b legs, if it is known.
+    `first` is the call at the beginning of the chain of b legs, if it is known. `has_others`:
+    whether further legs that name it are known, each with its number.
     """
 
     call_id: UUID
     call: CallCompleted | None
     first: CallCompleted | None = None
+    has_others: bool = False
 
     @property
     def is_a_leg(self) -> bool:
@@ -46,11 +48,21 @@ class Origin:
         return self.call is not None and self.call.leg != "b"
 
 
+def has_no_number(leg: CallCompleted) -> bool:
+    """Whether a leg is only known to have left: its price depends on the legs that are posted."""
+    return not leg.destination_number
+
+
 def decide(leg: CallCompleted, origin: Origin) -> CallCompleted:
     """The leg with its decision: `charged`, with what its call pays for and the extension that
     caused it, or `part-of-call`. The same leg and origin give the same result.
+
+    A leg without a number is decided by one that `has_others` alone.
     """
     call = origin.call
+    if has_no_number(leg):
+        assert origin.has_others, "it waits for the legs that have a number"
+        return _with(leg, origin, "part-of-call", "the posted legs that left are charged", {})
     if call is None or not origin.is_a_leg:
         return _charged(leg, origin, 0, "it was dialled by a leg that was transferred")
     if call.direction != "outbound":

@@ -55,8 +55,7 @@ class LegLoop:
         legs = await self._store.due(now)
         if not legs:
             return 0
-        named = {leg.originating_id for leg in legs if leg.originating_id}
-        outcome = look_at(legs, await self._store.origins(named), now)
+        outcome = look_at(legs, await self._store.origins_of(legs), now)
         events = [call_completed(call, key) for call, key in outcome.publish]
         await self._publisher.publish(events)
         await self._store.save(outcome.rows, [(event.event_id, event.value) for event in events])

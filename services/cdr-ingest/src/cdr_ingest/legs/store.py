@@ -1,11 +1,11 @@
 """The table `leg`: legs that left by a carrier, what they wait for and what was decided."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from cdr_ingest.legs.decision import Origin
+from cdr_ingest.legs.decision import Origin, has_no_number
 from ringfence.postgres.pool import Connection, Pool
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.ids import charge_id
@@ -18,6 +18,10 @@ _ORIGINS = """
 select r.record_id, r.disposition, r.originating_id, p.value
 from cdr_ingest.record r left join cdr_ingest.published_call p using (record_id)
 where r.record_id = any($1) and r.disposition <> 'dead'
+"""
+_OTHERS = """
+select distinct originating_id from cdr_ingest.leg
+where originating_id = any($1) and record_id <> all($2)
 """
 _LEGS = "record_id, originating_id, message_key, value, state, noted_at, queued_at"
 _DUE = f"""
@@ -95,6 +99,21 @@ class LegStore:
                 break
         chains = {i: _with_first(found[i], found, parents) for i in ids if i in found}
         return {i: origin for i, origin in chains.items() if origin is not None}
+
+    async def origins_of(
+        self, legs: Collection[LegRow], known: Iterable[CallCompleted] = ()
+    ) -> dict[UUID, Origin]:
+        """The known origins of these legs. For legs without a number: whether others name them."""
+        found = await self.origins(
+            {leg.originating_id for leg in legs if leg.originating_id}, known
+        )
+        bare = {leg.call.call_id: leg.originating_id for leg in legs if has_no_number(leg.call)}
+        if bare:
+            rows = await self._pool.fetch(_OTHERS, list(bare.values()), list(bare))
+            for row in rows:
+                if origin := found.get(row["originating_id"]):
+                    found[origin.call_id] = replace(origin, has_others=True)
+        return found
 
     async def due(self, now: datetime) -> list[LegRow]:
         """Legs without decision that are to be looked at."""

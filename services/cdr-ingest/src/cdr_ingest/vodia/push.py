@@ -9,6 +9,10 @@ under an id of its own, so that it cannot be taken for the call.
 The vendor does not document which posted field equals a listed record's `call_id`. Of an outbound
 call's two legs, the trunk's has its own CallID, and both have the first leg's id as PrimaryCallID;
 a listed record is one call, not one leg. So PrimaryCallID is used, unless the entry says CallID.
+
+A call that comes in by one trunk and is forwarded out by another has two legs with a TrunkID and
+one PrimaryCallID. The one that went out shows the caller from outside in `From`; so does that of an
+outbound call which presents another number. So it is a leg that waits for its call (ADR 56).
 """
 
 import re
@@ -18,6 +22,7 @@ from typing import Literal
 from cdr_ingest.sources.source import BadRow, BLeg
 from cdr_ingest.vodia.party import read_party
 from cdr_ingest.vodia.rows import (
+    EXTENSION_DIGITS,
     Record,
     Sides,
     key,
@@ -28,6 +33,7 @@ from cdr_ingest.vodia.rows import (
 )
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.ids import call_id
 from ringfence_pbx.decimal_json import Json, read_json
 
 CallKey = Literal["PrimaryCallID", "CallID"]
@@ -47,6 +53,8 @@ def parse_vodia_json(server_id: str, body: bytes, *, call_key: CallKey = "Primar
         tenant = _tenant(leg, "Domain")
         if not text(leg, "TrunkID").strip():
             return BLeg(server_id, tenant, f"leg {key(leg, 'CallID')}")
+        if call_key == "PrimaryCallID" and _may_be_forwarded(leg):
+            return _way_out(server_id, tenant, leg)
         return _call(server_id, tenant, leg, call_key)
     except BadInput as error:
         return BadRow(server_id, tenant, body, 1, str(error))
@@ -75,6 +83,25 @@ def _object(body: bytes) -> Record:
 
 def _tenant(record: Record, field: str) -> str:
     return key(record, field).lower()
+
+
+def _may_be_forwarded(leg: Record) -> bool:
+    """Whether a trunk's leg went out, was not the first of its call, and shows no extension as its
+    caller."""
+    primary, own = (text(leg, name).strip() for name in ("PrimaryCallID", "CallID"))
+    caller = read_party(text(leg, "From")).number
+    is_out = _DIRECTIONS.get(text(leg, "Direction").strip().upper()) == "outbound"
+    return is_out and own != "" and primary not in ("", own) and len(caller) > max(EXTENSION_DIGITS)
+
+
+def _way_out(server_id: str, tenant: str, leg: Record) -> BLeg:
+    """The leg of a forwarded call, to be decided by the call that it names. One without talk too:
+    then nothing is owed for the way out."""
+    out = _call(server_id, tenant, leg, "CallID")
+    name = f"leg {out.source_call_id}"
+    named = {"call_id": call_id(server_id, name), "source_call_id": name, "leg": "b"}
+    call = out.model_copy(update=named)
+    return BLeg(server_id, tenant, name, key(leg, "PrimaryCallID"), call)
 
 
 def _call(server_id: str, tenant: str, leg: Record, call_key: CallKey) -> CallCompleted:

@@ -17,7 +17,7 @@ from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Literal
 
 from cdr_ingest.sources.fields import MAX_TEXT, free_text, identifier
-from cdr_ingest.sources.source import BadRow, SourceRecord
+from cdr_ingest.sources.source import BadRow, BLeg, SourceRecord
 from cdr_ingest.vodia.party import Party, read_party
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.call import CallCompleted
@@ -85,6 +85,28 @@ def read_record(server_id: str, tenant: str, record: Json, number: int) -> Sourc
         return _call(server_id, tenant, record)
     except BadInput as error:
         return BadRow(server_id, tenant, written(record), number, str(error))
+
+
+def way_out(call: CallCompleted, record: Json) -> BLeg | None:
+    """The part of a listed call that came in by one trunk and left by another (ADR 56).
+
+    The list shows neither the number that was called nor how long: the leg has no number, and the
+    talk of the whole call.
+    """
+    if call.direction != "inbound" or not isinstance(record, dict):
+        return None
+    if len(_listed(record, "trunks")) < 2:
+        return None
+    name = f"{call.source_call_id} way out"
+    changes = {
+        "call_id": call_id(call.server_id, name),
+        "source_call_id": name,
+        "direction": "outbound",
+        "destination_number": "",
+        "leg": "b",
+    }
+    leg = call.model_copy(update=changes) if call.billsec else None
+    return BLeg(call.server_id, call.tenant, name, call.source_call_id, leg)
 
 
 def written(record: Json) -> bytes:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from cdr_ingest.sources.source import BadRow, SourceRecord, record_id
 from cdr_ingest.vodia.paging import ListOrder, Times, contradicts, order_of, reaches_back
-from cdr_ingest.vodia.rows import read_record, written
+from cdr_ingest.vodia.rows import read_record, way_out, written
 from ringfence_contracts.errors import Retry, shown
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_pbx.decimal_json import Json
@@ -98,6 +98,7 @@ class VodiaSource:
     def __init__(self, server_id: str, server: VodiaServer, *, find_known: FindKnown) -> None:
         self._server_id = server_id
         self._size = server.page_size
+        self._posts_ways_out = server.push is not None and server.call_key == "CallID"
         self._api = VodiaApi(server_id, server)
         self._find_known = find_known
         self._states = {tenant: _ListState() for tenant in server.tenants}
@@ -179,12 +180,19 @@ class VodiaSource:
                 times.append(Times(record.started_at, record.ended_at))
             record = read.checked(name, raw, record)
             if read.holds(record) and record_id(record) not in read.yielded:
-                within[record_id(record)] = record
-                read.yielded[record_id(record)] = name
+                for each in (record, self._way_out(record, raw)):
+                    if each is not None:
+                        within[record_id(each)] = each
+                        read.yielded[record_id(each)] = name
         known = await self._find_known(list(within)) if within else set()
         read.times += times
         read.new += len(within.keys() - known)
         return _Page(list(within.values()), len(within.keys() - known), times)
+
+    def _way_out(self, record: SourceRecord, raw: Json) -> SourceRecord | None:
+        if self._posts_ways_out or not isinstance(record, CallCompleted):
+            return None
+        return way_out(record, raw)
 
 
 def _listed_name(raw: Json) -> str:
