@@ -1,5 +1,6 @@
 """A call that comes in by one trunk of a Vodia and goes out by another, by post and by poll."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -91,8 +92,18 @@ async def two_trunks(
         )
         file = servers_toml(tmp_path, **{server_id: entry})
         async with ingest(bootstrap, dsn, file, push_port=port):
+            await until(lambda: listens(port), timeout_s=20)
             pbx.posting.configure(f"json://127.0.0.1:{port}/cdr/{server_id}/json")
             yield TwoTrunks(pbx, heard, rating, server_id, dsn)
+
+
+async def listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionError:
+        return False
+    writer.close()
+    return True
 
 
 @pytest.fixture
