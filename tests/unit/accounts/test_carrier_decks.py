@@ -158,6 +158,17 @@ IMPORTED = [
         "32-per-second.csv", '--map "RateValue=Rate per second" --rate-per second',
         [("44", "0.024", "1/1", 1)],
     ),
+    Imported(
+        "34-thousandths.csv", "--map Description=Destination --map RateValue=Price"
+        " --map ConnectionFee=Setup --price-unit thousandth",
+        [("336", "0.2", "60/1", 1), ("331", "0.0125", "60/60", 1), ("44", "1.9004", "60/60", 1)],
+    ),
+    Imported(
+        "12b-billing-app.csv", "--header none --map Prefix=#1 --map Description=#2"
+        " --map RateValue=#6 --increment 60/60 --price-unit thousandth"
+        " --ignore-columns #3,#4,#5,#7",
+        [("336", "0.2", "60/60", 1), ("331", "0.05", "60/60", 1)],
+    ),
 ]  # fmt: skip
 
 
@@ -254,6 +265,19 @@ def test_amounts_of_a_row_for_each_call_are_read_and_a_blank_leaves_the_package_
     origins = rows_of(read("06-intervals-and-origins.csv", layout_by(IMPORTED[5].options)))
     assert [row.connection_fee for row in kazoo] == ["0.06", "0"]
     assert [row.connection_fee for row in origins] == [None, None, "0.06"]
+
+
+def test_the_unit_of_prices_holds_for_fees_and_with_rates_per_second() -> None:
+    options = "--map Description=Destination --map RateValue=Price --map ConnectionFee=Setup"
+    in_thousandths = f"{options} --price-unit thousandth"
+    rows = rows_of(read("34-thousandths.csv", layout_by(in_thousandths)))
+    assert [row.connection_fee for row in rows] == ["0.05", "0", "0"]
+    by_second = rows_of(
+        read("34-thousandths.csv", layout_by(f"{options} --price-unit hundredth --rate-per second"))
+    )
+    assert by_second[1].rate == "7.5"
+    reset = layout_by(in_thousandths).with_settings({"price_unit": "one"})
+    assert rows_of(read("34-thousandths.csv", reset))[0].rate == "200"
 
 
 def test_a_date_begins_at_midnight_of_the_zone_and_a_last_day_ends_at_the_next() -> None:

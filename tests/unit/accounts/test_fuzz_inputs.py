@@ -43,6 +43,7 @@ LAYOUTS = st.builds(
     zone=st.sampled_from(("UTC", "America/Sao_Paulo")),
     encoding=st.sampled_from((None, "cp1252")),
     rate_per=st.sampled_from((None, "second")),
+    price_unit=st.sampled_from((None, "hundredth", "thousandth")),
     put_in_front=st.sampled_from((None, "1", "44")),
     ignored=st.sampled_from(((), ("Description", "x", "#1", "#4"))),
 )

@@ -80,7 +80,7 @@ def test_a_leg_without_a_primary_call_id_uses_its_own_id() -> None:
 
 
 def test_a_number_presented_to_the_carrier_does_not_hide_the_extension() -> None:
-    presented = {"From": "<sip:+15484815577@x>", "LocalParty": "2112"}
+    presented: dict[str, Any] = {"From": "<sip:+15484815577@x>", "LocalParty": "2112"}
     pushed = call_pushed(call_of(), "CallID", **presented)
     assert (pushed.direction, pushed.extension) == ("outbound", "2112")
     leg = expect(BLeg, posted(call_of(), **presented)[-1])

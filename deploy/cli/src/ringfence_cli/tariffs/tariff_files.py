@@ -14,6 +14,7 @@ _DECLARED = {
     "decimal_comma": "decimal comma",
     "put_in_front": "put in front",
     "rate_per": "rate per",
+    "price_unit": "price unit",
     "ignored": "columns passed over",
 }
 

@@ -33,7 +33,7 @@ from ringfence_cli.times import parse_instant
 _CHUNK = 256 * 1024
 _LAYOUT = {
     "map", "ignore_columns", "layout", "header_line", "delimiter", "decimal", "increment",
-    "rate_per", "dates", "zone", "encoding", "sheet", "put_in_front",
+    "rate_per", "price_unit", "dates", "zone", "encoding", "sheet", "put_in_front",
 }  # fmt: skip
 """Parameters that are remembered when a version is made, or that it exists is confirmed."""
 
@@ -71,6 +71,11 @@ _LAYOUT = {
 @click.option("--decimal", type=click.Choice(("point", "comma")), help="left out: point")
 @click.option("--increment", help="of rows that have none, such as 60/60")
 @click.option("--rate-per", type=click.Choice(("minute", "second")), help="left out: minute")
+@click.option(
+    "--price-unit",
+    type=click.Choice(("one", "hundredth", "thousandth")),
+    help="of the currency, in which all prices are; left out: one",
+)
 @click.option(
     "--dates", type=click.Choice(("dmy", "mdy")), help="how to read dates such as 03/04/2027"
 )

@@ -128,6 +128,7 @@ class LayoutAnswer(Answer):
     encoding: str | None = None
     sheet: str | None = None
     rate_per: str | None = None
+    price_unit: str | None = None
     put_in_front: str | None = None
     ignored: list[str] = Field([])
 

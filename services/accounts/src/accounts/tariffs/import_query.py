@@ -6,7 +6,7 @@ from pydantic import Field
 
 from accounts.api.bodies import Body, InstantText
 from accounts.tariffs.decks.columns import merged, read_mapping, split_pair
-from accounts.tariffs.decks.layout import DeckLayout
+from accounts.tariffs.decks.layout import DeckLayout, PriceUnit
 from ringfence_contracts.events.model import Currency, Id, Text
 
 _DELIMITERS = {",": "comma", ";": "semicolon"}
@@ -56,6 +56,11 @@ class ImportQuery(NewVersionFields):
     rate_per: Literal["minute", "second"] | None = Field(
         None, description=f"the unit of the file's rates; at first: minute{_REMEMBERED}"
     )
+    price_unit: PriceUnit | None = Field(
+        None,
+        description="the part of the currency in which the file's prices are; at first: one"
+        f"{_REMEMBERED}",
+    )
     dates: Literal["dmy", "mdy"] | None = Field(
         None, description=f"the order of day and month in 03/04/2027{_REMEMBERED}"
     )
@@ -90,6 +95,7 @@ class ImportQuery(NewVersionFields):
             "header": None if self.header_line is None else self.header_line == "present",
             "increment": self.increment,
             "rate_per": self.rate_per,
+            "price_unit": self.price_unit,
             "dates": self.dates,
             "zone": self.zone,
             "encoding": self.encoding,

@@ -44,11 +44,14 @@ class BadDate(ValueError):
     """A date that cannot be read; the message is what was expected."""
 
 
-def read_price(text: str, *, decimal_comma: bool, per_second: bool = False) -> str | None:
+def read_price(
+    text: str, *, decimal_comma: bool, per_second: bool = False, places: int = 0
+) -> str | None:
     """A price in canonical form, per minute; None if it is none or above MAX_RATE.
 
-    A currency sign or code may be beside it. Thousands are separated as in 1,500.00; without
-    decimals behind, `1,500` could be either, and is refused.
+    Its decimal point is moved by `places` to the left, for prices in cents or thousandths. A
+    currency sign or code may be beside it. Thousands are separated as in 1,500.00; without decimals
+    behind, `1,500` could be either, and is refused.
     """
     plain = _CURRENCY.sub("", text.strip(), count=1).strip()
     groups = _COMMA_GROUPS if decimal_comma else _POINT_GROUPS
@@ -57,8 +60,9 @@ def read_price(text: str, *, decimal_comma: bool, per_second: bool = False) -> s
     if decimal_comma:
         plain = "" if "." in plain else plain.replace(",", ".")
     price = canonical_decimal(plain)
-    if price is not None and per_second:
-        price = canonical_decimal(f"{Decimal(price) * 60:f}")
+    if price is not None and (per_second or places):
+        exact = Decimal(price) * (60 if per_second else 1)
+        price = canonical_decimal(f"{exact.scaleb(-places):f}")
     if price is None:
         return None
     whole, _, fraction = price.partition(".")

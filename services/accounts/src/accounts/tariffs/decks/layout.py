@@ -14,6 +14,8 @@ from ringfence_contracts.errors import BadInput
 
 DELIMITERS: Mapping[str, str] = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 MOST_IGNORED = 200
+PriceUnit = Literal["one", "hundredth", "thousandth"]
+_PLACES: Mapping[PriceUnit | None, int] = {None: 0, "one": 0, "hundredth": 2, "thousandth": 3}
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class DeckLayout:
 
     `mapping` gives the columns of fields that do not have their own names. `header` False: the
     first line is a row already. `increment` is that of rows without one. `dates` is the order of
-    day and month in dates such as 03/04/2027; a date begins at 00:00 in `zone`. `put_in_front`
+    day and month in dates such as 03/04/2027; `price_unit` is the part of the currency in which all
+    prices are, the whole one if None; a date begins at 00:00 in `zone`. `put_in_front`
     are digits before codes that are not written with a `+`. `ignored` names columns that may be
     passed over.
     """
@@ -37,6 +40,7 @@ class DeckLayout:
     encoding: Literal["utf-8", "cp1252"] | None = None
     sheet: str | None = None
     rate_per: Literal["minute", "second"] | None = None
+    price_unit: PriceUnit | None = None
     put_in_front: str | None = None
     ignored: Sequence[str] = ()
 
@@ -78,6 +82,11 @@ class DeckLayout:
         found = {name: value for name, value in asdict(self).items() if value != fresh[name]}
         found.pop("mapping", None)
         return {n: list(v) if isinstance(v, tuple) else v for n, v in found.items()}
+
+    @property
+    def price_places(self) -> int:
+        """By how many places the decimal point of a price moves to the left."""
+        return _PLACES[self.price_unit]
 
     def increments(self) -> tuple[int, int] | None:
         """Initial and further seconds of rows without an increment; None if not declared."""

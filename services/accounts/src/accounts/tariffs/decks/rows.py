@@ -129,6 +129,7 @@ class DeckRowReader:
         self._width = width
         self._layout = layout
         self._per_second = layout.rate_per == "second"
+        self._places_moved = layout.price_places
         self._default = layout.increments()
         self._zone = zone_of(layout)
         self._flags = [name for name in FLAGS if name in places]
@@ -218,7 +219,9 @@ class DeckRowReader:
         if not text and status == BLOCKED:
             return "0"
         comma = self._layout.decimal_comma
-        rate = read_price(text, decimal_comma=comma, per_second=self._per_second)
+        rate = read_price(
+            text, decimal_comma=comma, per_second=self._per_second, places=self._places_moved
+        )
         if rate is None:
             raise _Refused("RateValue", text, _COMMA if comma else _POINT)
         return rate
@@ -231,7 +234,9 @@ class DeckRowReader:
         text = self._cell(cells, field)
         if not text:
             return None
-        amount = read_price(text, decimal_comma=self._layout.decimal_comma)
+        amount = read_price(
+            text, decimal_comma=self._layout.decimal_comma, places=self._places_moved
+        )
         if amount is None:
             raise _Refused(field, text, "an amount for each call, such as 0.05, or blank")
         return amount
