@@ -96,8 +96,9 @@ def doubt_about_jumps(jumps: int, examples: Sequence[Jump]) -> str:
 def doubt_about_high_rates(rows: int, prefix: str, rate: str) -> str:
     """A warning about rates above HIGH_RATE, of which one is shown."""
     return (
-        f"rates above {HIGH_RATE} a minute: {rows}, such as {prefix}: {rate}. Are they for more than"
-        " a minute, or in cents (--price-unit hundredth) or thousandths (--price-unit thousandth)?"
+        f"rates above {HIGH_RATE} a minute: {rows}, such as {prefix}: {rate}. Are they for more"
+        " than a minute, or in cents (--price-unit hundredth) or thousandths (--price-unit"
+        " thousandth)?"
     )
 
 
