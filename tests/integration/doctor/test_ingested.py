@@ -64,7 +64,7 @@ async def give_up(dsn: str, leg: uuid.UUID, origin: uuid.UUID | None) -> None:
     await sql(dsn, query, leg, origin)
 
 
-async def dial(dsn: str, *numbers: str, days: float = 0.1, **fields: object) -> None:
+async def dial(dsn: str, *numbers: str, days: float = 0.1, **fields: Any) -> None:
     """Outbound calls to these numbers, as they were published."""
     for number in numbers:
         at = datetime.now(UTC) - timedelta(days=days)
@@ -156,15 +156,14 @@ async def test_numbers_whose_plus_a_post_shows_are_known(run: Run, database: str
 async def test_calls_that_no_product_has_are_listed_by_extension_and_did(
     run: Run, database: str
 ) -> None:
-    for number, (reason, fields) in enumerate(
-        [
-            ("unknown-product", {"extension": "2119"}),
-            ("unknown-product", {"extension": "2119"}),
-            ("ambiguous-product", {"direction": "inbound", "caller_destination": "5195550177"}),
-            ("no-matching-prefix", {"extension": "2112"}),
-            ("unknown-product", {"extension": "2120", "billsec": 0}),
-        ]
-    ):
+    kinds: list[tuple[str, dict[str, Any]]] = [
+        ("unknown-product", {"extension": "2119"}),
+        ("unknown-product", {"extension": "2119"}),
+        ("ambiguous-product", {"direction": "inbound", "caller_destination": "5195550177"}),
+        ("no-matching-prefix", {"extension": "2112"}),
+        ("unknown-product", {"extension": "2120", "billsec": 0}),
+    ]
+    for number, (reason, fields) in enumerate(kinds):
         waiting = call(number, **{"billsec": 60, **fields})
         await sql(
             database,
