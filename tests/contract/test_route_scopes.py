@@ -17,7 +17,12 @@ ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(r
 
 
 FOR_ANY_TOKEN = {"DELETE /sessions/current", "GET /sessions/current"}
-WITHOUT_TOKEN = {"POST /sessions"}
+WITHOUT_TOKEN = {"POST /sessions", "POST /client-sessions", "POST /client-link-requests"}
+OF_A_CLIENT = {
+    "GET /me", "PATCH /me", "DELETE /me/session", "GET /me/calls", "GET /me/calls/{call_id}",
+    "GET /me/statement", "GET /me/prices",
+}  # fmt: skip
+WITHOUT_SCOPE = FOR_ANY_TOKEN | WITHOUT_TOKEN | OF_A_CLIENT
 
 
 def declared(dependant: Dependant) -> list[NeededScope]:
@@ -45,17 +50,22 @@ def test_these_are_all_routes_of_the_application() -> None:
 @pytest.mark.parametrize("route", ROUTES, ids=name)
 def test_a_route_declares_one_scope(route: APIRoute) -> None:
     (needed,) = declared(route.dependant)
-    free = name(route) in FOR_ANY_TOKEN | WITHOUT_TOKEN
+    free = name(route) in WITHOUT_SCOPE
     assert (needed.scope is None) if free else (needed.scope in SCOPES)
 
 
-@pytest.mark.parametrize(
-    "route", [r for r in ROUTES if name(r) not in FOR_ANY_TOKEN | WITHOUT_TOKEN], ids=name
-)
+@pytest.mark.parametrize("route", [r for r in ROUTES if name(r) not in WITHOUT_SCOPE], ids=name)
 def test_read_is_enough_to_read_and_for_nothing_else(route: APIRoute) -> None:
     (needed,) = declared(route.dependant)
     expected: set[TokenScope] = {"read", "admin"} if route.methods == {"GET"} else set(SCOPES)
     assert needed.scope in expected - (set() if route.methods == {"GET"} else {"read"})
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=name)
+def test_only_the_routes_of_a_client_are_open_to_a_client(route: APIRoute) -> None:
+    (needed,) = declared(route.dependant)
+    assert needed.own == (name(route) in OF_A_CLIENT) == route.path.startswith("/me")
+    assert not needed.own or "{account_id}" not in route.path
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=name)

@@ -1,10 +1,13 @@
 """An operator's day in a real browser, on the whole stack."""
 
+import re
+
 import pytest
 from playwright.async_api import Page, expect
 
 from ringfence_local.demo.sample import SampleClient
 from ringfence_local.demo.scene import PBX_ID
+from ringfence_testing.wait import until
 from tests.support.browser import (
     WIDTHS,
     browser_page,
@@ -187,6 +190,129 @@ async def test_a_call_is_found_and_its_price_explained(town: StackHarness) -> No
         await page.locator(".tab tbody").get_by_role("link").first.click()
         await expect(page.get_by_role("heading", level=1)).to_contain_text("charged")
         await expect(page.locator(".facts")).to_contain_text("1.80")
+
+
+LINK = re.compile(r"http://[\w.:]+/my#[\w.-]+")
+
+
+async def link_in_mail(town: StackHarness) -> str:
+    """The link in the newest mail to the shop, which is sent by SMTP."""
+
+    def texts() -> list[str]:
+        return [
+            str(part.get_content())
+            for message in town.stack.inbox.messages()
+            if str(message["To"]).endswith(SHOP.tenant)
+            for part in message.walk()
+            if part.get_content_type() == "text/plain"
+        ]
+
+    await until(lambda: any(LINK.search(text) for text in texts()), timeout_s=SOON_MS / 1000)
+    return next(found[0] for text in reversed(texts()) if (found := LINK.search(text)))
+
+
+async def test_a_client_opens_its_page_by_the_link_in_a_mail(town: StackHarness) -> None:
+    """On a telephone: a mail arrives; its link shows balance, a call, statement and prices."""
+    link = await link_in_mail(town)
+    async with browser_page(390) as page:
+        await page.goto(link)
+        await expect(page.get_by_role("heading", level=1)).to_contain_text(SHOP.company)
+        assert "#" not in page.url, "the secret does not stay in the address"
+        await expect(page.locator(".strip")).to_contain_text("$18.40")
+        await page.locator(".lines a").first.click()
+        await expect(page.locator(".facts")).to_contain_text("1.8 per minute")
+        await expect(page.locator(".facts")).not_to_contain_text("tariff")
+
+        await page.get_by_role("link", name="Statement").click()
+        async with page.expect_download() as downloading:
+            await page.get_by_role("link", name="As a file (CSV)").click()
+        file = (await (await downloading.value).path()).read_text(encoding="utf-8")
+        assert [word for word in ("opening", "cheque 7", "closing") if word not in file] == []
+
+        await page.get_by_role("link", name="Prices").click()
+        await page.get_by_label("Number").fill("+881 6550 1000")
+        await page.get_by_role("button", name="What does it cost?").click()
+        await expect(page.get_by_text("1.8 CAD")).to_be_visible()
+
+        await page.get_by_role("link", name="Mails").click()
+        await page.get_by_label("My credit is low").fill("3.50")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.locator(".result.good")).to_be_visible()
+        found = await town.door.ask(f"/clients/{SHOP.account_id}")
+        assert found["threshold_micro"] == 3_500_000
+
+        await page.goto(f"{town.stack.console_url}/clients")
+        await expect(page.get_by_role("button", name="Log in", exact=True)).to_be_visible()
+
+
+async def test_a_payment_is_seen_on_the_client_s_page_without_a_reload(
+    town: StackHarness,
+) -> None:
+    link = await town.door.post(f"/clients/{SHOP.account_id}/links", {})
+    async with browser_page(390) as page:
+        await page.goto(link["url"])
+        balance = page.locator(".strip dd.large")
+        await expect(balance).to_have_text("$18.40")
+        await expect(page.locator("#live")).to_have_text("Live.")
+        await town.door.top_up(SHOP.account_id, "3.00", "seen by the client")
+        await expect(balance).to_have_text("$21.40")
+
+
+async def test_a_link_that_is_revoked_leads_to_a_new_one_by_mail(town: StackHarness) -> None:
+    old = (await town.door.post(f"/clients/{SHOP.account_id}/links", {}))["url"]
+    await town.door.patch(f"/clients/{SHOP.account_id}", {"email": f"new@{SHOP.tenant}"})
+    async with browser_page(390) as page:
+        await page.goto(old)
+        await expect(page.get_by_text("is valid no more")).to_be_visible()
+        await page.get_by_label("Your mail address").fill(f"NEW@{SHOP.tenant}")
+        await page.get_by_role("button", name="Mail me a link").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Look into your mail")
+        await until(
+            lambda: any(
+                "The link to your balance" in str(message["Subject"])
+                and str(message["To"]) == f"new@{SHOP.tenant}"
+                for message in town.stack.inbox.messages()
+            ),
+            timeout_s=SOON_MS / 1000,
+        )
+        await page.goto(await link_in_mail(town))
+        await expect(page.get_by_role("heading", level=1)).to_contain_text(SHOP.company)
+
+
+async def test_an_operator_sees_as_the_client_sees(town: StackHarness) -> None:
+    async with browser_page() as page:
+        await log_in(page, town)
+        await page.goto(f"{town.stack.console_url}/clients/{SHOP.account_id}")
+        await page.get_by_role("button", name="See as client").click()
+        await expect(page.get_by_text("to look alone")).to_be_visible()
+        await page.get_by_role("link", name="Mails").click()
+        await expect(page.get_by_role("button", name="Save")).to_be_disabled()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+async def test_the_client_s_page_can_be_used_by_everyone_at_both_widths(
+    town: StackHarness, width: int, scheme: str
+) -> None:
+    (call,) = (await town.door.ask(f"/clients/{SHOP.account_id}/calls?limit=1"))["items"]
+    pages = {
+        "own": "/my",
+        "own-calls": "/my/calls",
+        "own-call": f"/my/calls/{call['call_id']}",
+        "own-statement": "/my/statement",
+        "own-prices": "/my/prices?number=881655010",
+        "own-mails": "/my/mails",
+        "own-ended": "/my?ended=1",
+    }
+    async with browser_page(width, "dark" if scheme == "dark" else "light") as page:
+        link = await town.door.post(f"/clients/{SHOP.account_id}/links", {})
+        await page.goto(link["url"])
+        await expect(page.get_by_role("heading", level=1)).to_contain_text(SHOP.company)
+        for name, path in pages.items():
+            await page.goto(town.stack.console_url + path)
+            assert await serious_faults(page) == [], name
+            assert await overflow(page) <= 0, name
+            await take_picture(page, f"{name}-{width}-{scheme}")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -22,6 +22,8 @@ from ringfence_contracts.events.account import OperatingMode
 from ringfence_testing.wait import until
 
 TOKEN = "a-token-for-tests"
+LINK_KEY = b"a key of links for tests"
+PAGE_URL = "https://my.example.net"
 CLIENT = {
     "first_name": "Anna",
     "last_name": "Berg",
@@ -99,10 +101,11 @@ async def running_api(
     servers: ServerDirectory | None = None,
     default_mode: OperatingMode = "live",
     clock: Clock | None = None,
+    pages: bool = True,
 ) -> AsyncIterator[RunningApi]:
     """Serve the API on a free port, with one user, on the database `dsn`.
 
-    Without `servers`, products may name any server.
+    Without `servers`, products may name any server; without `pages`, clients have no own pages.
     """
     pool = await open_pool(dsn, service="accounts", size=8)
     clock = clock or SystemClock()
@@ -113,6 +116,8 @@ async def running_api(
         pool=pool,
         servers=servers,
         default_mode=default_mode,
+        link_key=LINK_KEY if pages else None,
+        page_url=PAGE_URL if pages else "",
     )
     server = AsgiServer(app, host="127.0.0.1", port=0, progress=Health().loop("api"))
     stop = asyncio.Event()

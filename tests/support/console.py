@@ -12,12 +12,14 @@ from console.api.client import open_api
 from console.feed.hub import Hub
 from console.web.app import create_app
 from console.web.formats import Formats
+from console.web.page import Company
 from ringfence.clock import SystemClock
 from ringfence.listening.asgi_server import AsgiServer
 from ringfence.observe.health import Health
 from ringfence_local.demo.sample import SampleClient
 from ringfence_testing.wait import until
 
+PAY_LINK = "https://billing.example.net/pay"
 PROOF = re.compile(r'name="proof" value="([0-9a-f]+)"')
 KEY = re.compile(r'name="key" value="([0-9a-f-]+)"')
 
@@ -61,7 +63,8 @@ async def running_console(api_url: str) -> AsyncIterator[RunningConsole]:
     """Serve the pages on a free port, for the API at `api_url`."""
     stop, hub = asyncio.Event(), Hub()
     async with open_api(api_url) as api:
-        app = create_app(api, hub, Formats("en_CA", "America/Toronto"), SystemClock(), stop)
+        formats, company = Formats("en_CA", "America/Toronto"), Company("Maple & Voice", PAY_LINK)
+        app = create_app(api, hub, formats, SystemClock(), stop, company)
         server = AsgiServer(
             app, host="127.0.0.1", port=0, progress=Health().loop("pages"), name="console"
         )

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from notifier.form.layout import Layout
 from notifier.form.send_now import send_now
 from notifier.owed.copies import MailCopies
 from notifier.owed.decision import DecisionRules
@@ -136,6 +137,7 @@ class NotifierHarness:
         port: int,
         operator_email: str = "ops@example.net",
         rules: DecisionRules = AT_ONCE,
+        layout: Layout | None = None,
         **policy: Any,
     ) -> None:
         self.pool, self.port = pool, port
@@ -145,13 +147,14 @@ class NotifierHarness:
         self.rules = rules
         self.in_flight = MailsInFlight(longest_s=30)
         templates = load_templates(None)
-        self.render = renderer(load_catalogue(None))
+        self.render = renderer(load_catalogue(None), layout)
         self.intake = MailIntake(
             self.store,
             render=self.render,
             templates=templates,
             rules=rules,
             operator_email=operator_email,
+            layout=layout,
             clock=self.clock,
             wake=self.wake,
             tests=MailCopies(pool, render=self.render, send=self._send_now, clock=self.clock),

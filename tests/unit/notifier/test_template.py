@@ -188,7 +188,7 @@ def test_the_sample_templates_render_byte_for_byte() -> None:
     assert "Low Balance Threshold: $15.00\n" in zero.text
     link = "https://www.ictvoip.ca/clientarea.php?action=addfunds"
     assert f'<a href="{link}">{link}</a>' in zero.html
-    assert [warnings(catalogue.template(name, "")) for name in TEMPLATE_NAMES] == [[], [], []]
+    assert not any(warnings(catalogue.template(name, "")) for name in TEMPLATE_NAMES)
 
 
 @pytest.mark.parametrize(

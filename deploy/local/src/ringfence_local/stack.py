@@ -287,7 +287,16 @@ class Stack:
             "RINGFENCE_ACCOUNTS_PORT": str(self.ports["accounts"]),
             "RINGFENCE_ACCOUNTS_TOKENS_FILE": str(self.tokens_file),
             **self._external_settings,
+            **(self._client_pages if self._console else {}),
             **self._environment,
+        }
+
+    @property
+    def _client_pages(self) -> dict[str, str]:
+        """Where the clients' own pages are: on this machine alone, beside the console."""
+        return {
+            "RINGFENCE_CLIENT_PAGE_URL": self.console_url,
+            "RINGFENCE_CLIENT_LINK_KEY_FILE": str(secret_file(self.folder, "client-link-key")),
         }
 
     def _database_of(self, service: str) -> dict[str, str]:

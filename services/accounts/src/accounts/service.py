@@ -72,6 +72,8 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             servers=ServersFile(settings.servers_file),
             default_mode=settings.accounts_default_mode,
             failures=logins,
+            link_key=settings.client_link_secret(),
+            page_url=settings.client_page_url,
         )
         key, store = settings.unsubscribe_secret(), AccountStore(pool, clock)
         api = AsgiServer(

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from accounts.access.clients.store import PRUNED as CLIENT_LINKS_PRUNED
 from accounts.access.sessions.store import PRUNED as SESSIONS_PRUNED
 from accounts.clients.account import Account, Edit, with_confirmed, with_mode
 from accounts.clients.store_publishing import AuditEntry, ClientChange, publish
@@ -25,7 +26,7 @@ from ringfence.postgres.pool import Connection, Pool
 from ringfence.postgres.pruning import PruneRule
 from ringfence_contracts.events.account import OperatingMode, Package
 
-PRUNED = (PruneRule("accounts.handled_event", "handled_at"), *SESSIONS_PRUNED)
+PRUNED = (PruneRule("accounts.handled_event", "handled_at"), *SESSIONS_PRUNED, *CLIENT_LINKS_PRUNED)
 """What this service deletes after the horizon (docs/retention.md)."""
 
 # The topics of off, on and failed have no common order: an event that a later one overtook is old.

@@ -29,7 +29,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         hub = Hub()
         health.readiness.need("api", api.answers)
         formats = Formats(settings.console_locale, settings.console_zone)
-        app = create_app(api, hub, formats, SystemClock(), stop)
+        app = create_app(api, hub, formats, SystemClock(), stop, settings.company())
         server = AsgiServer(
             app,
             host=settings.console_host,

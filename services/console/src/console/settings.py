@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from console.web.page import Company
 from ringfence.settings import CommonSettings
 
 
@@ -17,6 +18,25 @@ class Settings(CommonSettings):
     console_api: str = Field("http://127.0.0.1:8080", description="the API of accounts, as a URL")
     console_zone: str = Field("UTC", description="the zone of the times on its pages")
     console_locale: str = Field("en_CA", description="how amounts and dates are written")
+
+    notifier_company: str = Field(
+        "", description="the company's name on the clients' own pages: that of the mails"
+    )
+    notifier_pay_link: str = Field(
+        "", description="where clients add funds: the button of their pages, as of the mails"
+    )
+
+    def company(self) -> Company:
+        """Whose pages the clients see."""
+        return Company(self.notifier_company, self.notifier_pay_link)
+
+    @field_validator("notifier_pay_link")
+    @classmethod
+    def _is_a_link(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.netloc):
+            raise ValueError("expected an address such as https://billing.example.net/pay")
+        return value
 
     @field_validator("console_api")
     @classmethod

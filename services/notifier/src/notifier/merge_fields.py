@@ -78,6 +78,7 @@ class MailContext:
     signature: str = ""
     pay_link: str = ""
     unsubscribe_url: str = ""
+    client_page_link: str = ""
     off: str = "off"
     at: datetime | None = None
     service_is_off: bool = True
@@ -120,6 +121,7 @@ def merge_values(
         "signature": Lines(general.signature),
         "pay_link": general.pay_link,
         "unsubscribe_url": general.unsubscribe_url,
+        "client_page_link": general.client_page_link,
         "service_is_off": "1" if general.service_is_off else "",
         "date": date_shown(at, locale, account.time_zone) if at else "",
         "time": time_shown(at, locale, account.time_zone) if at else "",

@@ -141,15 +141,15 @@ class MailStore:
     async def save_content(
         self, connection: Connection, message_id: UUID, recipient: str, mail: RenderedMail
     ) -> None:
-        """Save recipient, subject and texts of a mail as they are offered to the server."""
+        """Save recipient, subject and texts of a mail as they are offered, without its secret."""
         await connection.execute(
             "update notifier.message set recipient = $2, subject = $3, text_body = $4,"
             " html_body = $5 where message_id = $1",
             message_id,
             recipient,
-            mail.subject,
-            mail.text,
-            mail.html,
+            mail.without_secret(mail.subject),
+            mail.without_secret(mail.text),
+            mail.without_secret(mail.html),
         )
 
     async def mark_sending(

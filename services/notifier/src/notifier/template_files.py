@@ -14,6 +14,8 @@ from typing import Any
 from notifier.template import Template, parse_template
 from notifier.words.amounts import is_language
 from notifier.words.catalogue import (
+    LATER_TEMPLATES,
+    LATER_WORDS,
     LAYOUT_WORDS,
     LOW_BALANCE_ALERT,
     TEMPLATE_NAMES,
@@ -71,14 +73,29 @@ def load_language(path: Path) -> LanguagePack:
     except tomllib.TOMLDecodeError as error:
         raise BadInput(field, str(error), "a file in TOML, such as the packaged en.toml") from None
     words = _table(content, "words", field)
-    missing = [word for word in LAYOUT_WORDS if not isinstance(words.get(word), str)]
+    given = _table(content, "templates", field)
+    if path.parent != PACKAGED:
+        words, given = _with_later(words, given)
+    missing = [
+        word for word in (*LAYOUT_WORDS, *LATER_WORDS) if not isinstance(words.get(word), str)
+    ]
     if missing:
         raise BadInput(f"{field}, [words]", sorted(words), f"texts for {', '.join(missing)} too")
-    given = _table(content, "templates", field)
     return LanguagePack(
         code,
-        {word: words[word] for word in LAYOUT_WORDS},
+        {word: words[word] for word in (*LAYOUT_WORDS, *LATER_WORDS)},
         {name: _from_table(given.get(name), name, field) for name in TEMPLATE_NAMES},
+    )
+
+
+def _with_later(
+    words: Mapping[str, Any], templates: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The parts of an operator's language, with the English ones that it was written before."""
+    english = tomllib.loads(read_text(PACKAGED / "en.toml"))
+    return (
+        {**{name: english["words"][name] for name in LATER_WORDS}, **words},
+        {**{name: english["templates"][name] for name in LATER_TEMPLATES}, **templates},
     )
 
 

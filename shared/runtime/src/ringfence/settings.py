@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ringfence.kafka.brokers import Brokers, Mechanism, Protocol, client_arguments
-from ringfence.mail.unsubscribe import SHORTEST_KEY
+from ringfence.mail.signatures import SHORTEST_KEY
 from ringfence.postgres.refusal import refuse_unusable
 from ringfence_contracts.errors import EXIT_SETTINGS, BadInput
 from ringfence_contracts.expected import problem_words
@@ -69,21 +69,35 @@ class CommonSettings(BaseSettings):
     unsubscribe_key_file: Path | None = Field(
         None, description="a file with that key in it, instead of the key"
     )
+    client_page_url: str = Field(
+        "",
+        description="public address of the clients' own pages, such as https://my.example.net;"
+        " blank: mails have no link to them",
+    )
+    client_link_key: SecretStr = Field(
+        SecretStr(""),
+        description="key of the links to clients' own pages, the same for notifier and accounts",
+    )
+    client_link_key_file: Path | None = Field(
+        None, description="a file with that key in it, instead of the key"
+    )
 
     def unsubscribe_secret(self) -> bytes | None:
         """The key, from the variable or the file; None if neither is set. Raises BadInput."""
-        key, path = self.unsubscribe_key.get_secret_value(), self.unsubscribe_key_file
-        if path is not None:
-            try:
-                key = path.read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                expected = f"a file with the key in it ({type(error).__name__})"
-                raise BadInput("unsubscribe_key_file", str(path), expected) from None
-        if (key or path is not None) and len(key) < SHORTEST_KEY:
-            raise BadInput(
-                "unsubscribe_key", f"{len(key)} characters", f"at least {SHORTEST_KEY} characters"
-            )
-        return key.encode() if key else None
+        return _key_of("unsubscribe_key", self.unsubscribe_key, self.unsubscribe_key_file)
+
+    def client_link_secret(self) -> bytes | None:
+        """The key of the links to clients' pages; None without it. Raises BadInput."""
+        return _key_of("client_link_key", self.client_link_key, self.client_link_key_file)
+
+    @field_validator("client_page_url")
+    @classmethod
+    def _a_public_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https") and parts.netloc and value.isascii()
+        if value and (not good or any(c.isspace() or c in "<>\"'#?" for c in value)):
+            raise BadInput("address", value, "an address such as https://my.example.net")
+        return value.rstrip("/")
 
     def brokers(self) -> Brokers:
         """The brokers, with TLS and the login.
@@ -134,6 +148,20 @@ class CommonSettings(BaseSettings):
         whole = parts._replace(netloc=f"{login}:{quote(password, safe='')}@{place}")
         object.__setattr__(self, "postgres_dsn", SecretStr(whole.geturl()))
         return self
+
+
+def _key_of(name: str, given: SecretStr, path: Path | None) -> bytes | None:
+    """A key of links, from its setting or its file; None without both. Raises BadInput."""
+    key = given.get_secret_value()
+    if path is not None:
+        try:
+            key = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            expected = f"a file with the key in it ({type(error).__name__})"
+            raise BadInput(f"{name}_file", str(path), expected) from None
+    if (key or path is not None) and len(key) < SHORTEST_KEY:
+        raise BadInput(name, f"{len(key)} characters", f"at least {SHORTEST_KEY} characters")
+    return key.encode() if key else None
 
 
 def _secret_of(variable: str, path: Path) -> str:

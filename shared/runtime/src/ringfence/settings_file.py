@@ -19,7 +19,7 @@ from ringfence_contracts.errors import BadInput
 
 NAME = "ringfence.toml"
 _OF_SERVICES = tuple(f"{service.replace('-', '_')}_" for service in (*SERVICES, CONSOLE))
-_SECRETS = ("unsubscribe_key", "notifier_smtp_password", "accounts_tokens")
+_SECRETS = ("unsubscribe_key", "client_link_key", "notifier_smtp_password", "accounts_tokens")
 
 
 def load_settings_file(folder: Path, environment: MutableMapping[str, str]) -> None:

@@ -7,6 +7,7 @@ import click
 from ringfence_cli.clients.client_changes import client_history, set_client
 from ringfence_cli.clients.client_facts import show_client_facts
 from ringfence_cli.clients.orders import show_orders
+from ringfence_cli.clients.page_link import client_link
 from ringfence_cli.connection import api_client, path_of
 from ringfence_cli.tables import (
     TableColumn,
@@ -24,11 +25,12 @@ STATES = ("on", "off", "switching", "failed", "no-service", "would-be-off")
 
 @click.group()
 def client() -> None:
-    """Clients: list, show, set, history."""
+    """Clients: list, show, set, history, link."""
 
 
 client.add_command(set_client)
 client.add_command(client_history)
+client.add_command(client_link)
 
 
 @client.command("list")

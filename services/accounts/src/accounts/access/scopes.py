@@ -6,7 +6,7 @@ repairs; `admin` for tokens, and for all of the others.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, get_args
 from uuid import UUID
@@ -34,11 +34,21 @@ class TokenUse:
 
 
 @dataclass(frozen=True)
+class ClientUse:
+    """The session of a client at its own page. `may_change`: it may change its mails."""
+
+    account_id: str
+    may_change: bool
+    digest: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Caller:
     """Who sends a request, and what the token allows. `servers` None: all of them.
 
-    `expires_at` None: the token does not expire. `session` None: it is no session's token.
-    `token` None: it is a session's token, or one of the settings.
+    `expires_at` None: the token does not expire. `session` None: it is no operator's session.
+    `token` None: it is a session's token, or one of the settings. `client` None: it is an
+    operator's or a system's; else it has no scope, and is for the routes of that client alone.
     """
 
     name: str
@@ -47,6 +57,7 @@ class Caller:
     expires_at: datetime | None = None
     session: SessionUse | None = None
     token: TokenUse | None = None
+    client: ClientUse | None = None
 
     def may(self, scope: TokenScope) -> bool:
         """Whether the token has `scope`, or `admin`, which includes all."""
@@ -61,6 +72,25 @@ class Forbidden(RingfenceError):
         self.value = value
         self.expected = expected
         super().__init__(message)
+
+
+def check_realm(caller: Caller, *, own: bool) -> None:
+    """Raise Forbidden for a client's session on any route but its `own`, and for others on those.
+
+    It is the one place that says so: a route that declares nothing is closed to clients.
+    """
+    if caller.client is not None and not own:
+        raise Forbidden(
+            "a client's session",
+            "a token of an operator",
+            "this is a client's session: it may see the client's own page alone",
+        )
+    if caller.client is None and own:
+        raise Forbidden(
+            "a token of an operator",
+            "a client's session",
+            "this address is for a client's own session: `ringfence client link` opens one",
+        )
 
 
 def check_scope(caller: Caller, needed: TokenScope) -> None:

@@ -8,6 +8,9 @@ from fastapi.security import HTTPBearer
 from starlette.types import Receive, Scope, Send
 
 from accounts.access import api as access
+from accounts.access.clients import api as client_links
+from accounts.access.clients.links import ClientLinks
+from accounts.access.clients.store import ClientAccess
 from accounts.access.directory import TokenDirectory
 from accounts.access.failed_logins import FailedLogins
 from accounts.access.operators import api as operators
@@ -33,6 +36,7 @@ from accounts.modes import api as modes
 from accounts.notices import api as notices
 from accounts.notices import templates_api as mail_templates
 from accounts.operations import api as operations
+from accounts.own import api as own
 from accounts.packages import api as packages
 from accounts.payments import api as payments
 from accounts.products import api as products
@@ -62,11 +66,14 @@ def create_app(
     servers: ServerDirectory | None,
     default_mode: OperatingMode = "live",
     failures: FailedLogins | None = None,
+    link_key: bytes | None = None,
+    page_url: str = "",
 ) -> FastAPI:
     """The application, ready to be served. Its OpenAPI document is at /v1/openapi.json.
 
     `users` are the tokens of the settings; `failures` is where failed logins are counted.
-    `servers` lists the servers that products may name; None (in tests alone) accepts any.
+    `link_key` and `page_url` are those of the links to clients' own pages; without them there are
+    none. `servers` lists the servers that products may name; None (in tests alone) accepts any.
     """
     app = _Application(
         title="ringfence accounts",
@@ -83,13 +90,15 @@ def create_app(
     )
     failures = failures or FailedLogins()
     directory = TokenDirectory(users, TokenStore(pool, clock), SessionStore(pool, clock), clock)
+    clients = ClientAccess(pool, clock)
+    links = ClientLinks(clients, clock, link_key, page_url)
     app.state.dependencies = Dependencies.from_pool(
-        pool, clock, servers, default_mode, directory, failures
+        pool, clock, servers, default_mode, directory, failures, links, clients
     )
     add_error_handlers(app)
     for router in ROUTERS:
         app.include_router(router, prefix="/v1")
-    app.add_middleware(BearerAuth, directory=directory, failures=failures)
+    app.add_middleware(BearerAuth, directory=directory, clients=clients, failures=failures)
     app.add_middleware(RequestCounts)  # The middleware added last is the outermost.
     return app
 
@@ -124,4 +133,6 @@ ROUTERS = (
     access.router,
     operators.router,
     sessions.router,
+    client_links.router,
+    own.router,
 )

@@ -8,15 +8,24 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from accounts.access.clients.store import PREFIX, ClientAccess
 from accounts.access.directory import TokenDirectory
 from accounts.access.failed_logins import FailedLogins
 from accounts.access.login_counter import FAILURES
-from accounts.access.scopes import Caller
+from accounts.access.scopes import Caller, Forbidden, check_realm
 from accounts.access.tokens import UNGUESSABLE
-from accounts.api.errors import error_body
+from accounts.api.errors import error_body, unavailable
+from ringfence.transient import TRANSIENT_ERRORS
 
-_LOGIN = ("POST", "/v1/sessions")
-"""The one request without a token: it has a password, or a link."""
+_WITHOUT_TOKEN = frozenset(
+    ("POST", path) for path in ("/v1/sessions", "/v1/client-sessions", "/v1/client-link-requests")
+)
+"""The requests without a token: they have a password, a link, or a client's address."""
+
+_OWN = "/v1/me"
+"""Below it are the routes of clients' sessions, and no others."""
+
+_CLIENT = f"rf_{PREFIX}".encode()
 
 _EXPECTED = "a header `Authorization: Bearer <token>` with a token that is in use"
 log = structlog.get_logger()
@@ -25,23 +34,34 @@ log = structlog.get_logger()
 class BearerAuth:
     """ASGI middleware: 401 without a known bearer token, 429 after many unknown ones.
 
-    The Caller is in `request.state.caller`, the name of its operator in `request.state.who`.
+    A client's session is refused here (403) on every path but its own, so that a route is closed to
+    clients whatever it declares. The Caller is in `request.state.caller`, the name of its operator
+    in `request.state.who`.
     """
 
-    def __init__(self, app: ASGIApp, directory: TokenDirectory, failures: FailedLogins) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        directory: TokenDirectory,
+        clients: ClientAccess,
+        failures: FailedLogins,
+    ) -> None:
         self._app = app
         self._directory = directory
+        self._clients = clients
         self._failures = failures
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401 or 429."""
         if scope["type"] != "http":
             return
-        if (scope["method"], scope["path"]) == _LOGIN:
+        if (scope["method"], scope["path"]) in _WITHOUT_TOKEN:
             await self._app(scope, receive, send)
             return
         address = (scope.get("client") or ("?", 0))[0]
         found = await self._caller(Headers(scope=scope), address)
+        if isinstance(found, Caller):
+            found = _in_its_realm(found, scope["path"])
         if isinstance(found, JSONResponse):
             await found(scope, receive, send)
             return
@@ -54,6 +74,8 @@ class BearerAuth:
         if kind.lower() != "bearer" or not presented:
             FAILURES.labels("missing").inc()
             return _refused()
+        if presented.startswith(_CLIENT):
+            return await self._client(presented)
         now = asyncio.get_running_loop().time()
         wait_s = self._failures.wait_s(address, now)
         if wait_s and len(presented) < UNGUESSABLE:
@@ -67,6 +89,30 @@ class BearerAuth:
         if self._failures.failed(address, now):
             log.warning("login refused", address=address)
         return _limited(wait_s) if wait_s else _refused()
+
+    async def _client(self, presented: bytes) -> Caller | JSONResponse:
+        """The client whose session it is. Sessions end daily, so an unknown one counts as no guess.
+
+        Nothing is gained by guessing 256 bits, and the console's address is that of all clients.
+        """
+        try:
+            found = await self._clients.find(presented)
+        except TRANSIENT_ERRORS as error:
+            log.warning("a client's session not read", reason=repr(error))
+            return unavailable()
+        if found is None:
+            FAILURES.labels("client").inc()
+        return found or _refused()
+
+
+def _in_its_realm(caller: Caller, path: str) -> Caller | JSONResponse:
+    """The caller, or 403 where a client leaves its own routes, or another enters them."""
+    try:
+        check_realm(caller, own=path == _OWN or path.startswith(f"{_OWN}/"))
+    except Forbidden as error:
+        body = error_body(error.field, error.value, error.expected, str(error))
+        return JSONResponse(body, 403)
+    return caller
 
 
 def _refused() -> JSONResponse:

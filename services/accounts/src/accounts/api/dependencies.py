@@ -5,11 +5,13 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request
 
+from accounts.access.clients.links import ClientLinks
+from accounts.access.clients.store import ClientAccess
 from accounts.access.directory import TokenDirectory
 from accounts.access.failed_logins import FailedLogins
 from accounts.access.operators.passwords import Passwords
 from accounts.access.operators.store import OperatorStore
-from accounts.access.scopes import Caller
+from accounts.access.scopes import Caller, ClientUse
 from accounts.access.sessions.logins import Logins
 from accounts.access.sessions.store import SessionStore
 from accounts.access.store import TokenStore
@@ -71,6 +73,8 @@ class Dependencies:
     passwords: Passwords
     logins: Logins
     directory: TokenDirectory
+    client_access: ClientAccess
+    links: ClientLinks
     servers: ServerDirectory | None
     default_mode: OperatingMode
 
@@ -83,6 +87,8 @@ class Dependencies:
         default_mode: OperatingMode,
         directory: TokenDirectory,
         failures: FailedLogins,
+        links: ClientLinks,
+        client_access: ClientAccess,
     ) -> "Dependencies":
         """The stores, all on one pool."""
         tokens, sessions, passwords = (
@@ -117,6 +123,8 @@ class Dependencies:
             passwords=passwords,
             logins=Logins(sessions, passwords, failures),
             directory=directory,
+            client_access=client_access,
+            links=links,
             servers=servers,
             default_mode=default_mode,
         )
@@ -146,6 +154,12 @@ def _caller(request: Request) -> Caller:
     return caller
 
 
+def _client(request: Request) -> ClientUse:
+    caller: Caller = request.state.caller
+    assert caller.client is not None, "the route declares OWN"
+    return caller.client
+
+
 def _versions(
     if_match: Annotated[
         str | None, Header(description="the version that the change is made for")
@@ -157,6 +171,7 @@ def _versions(
 Deps = Annotated[Dependencies, Depends(_dependencies)]
 Who = Annotated[str, Depends(_who)]
 TheCaller = Annotated[Caller, Depends(_caller)]
+TheClient = Annotated[ClientUse, Depends(_client)]
 IfMatch = Annotated[frozenset[int] | None, Depends(_versions)]
 AccountId = Id
 PageCursor = Annotated[str | None, Query(max_length=500, description="`next` of the previous page")]

@@ -167,6 +167,11 @@ def too_large() -> JSONResponse:
 
 async def _unavailable(request: Request, error: Exception) -> JSONResponse:
     log.warning("request not served", path=request.url.path, reason=repr(error))
+    return unavailable()
+
+
+def unavailable() -> JSONResponse:
+    """The response while the database does not answer."""
     message = "the database does not answer; nothing was changed unless an answer said so"
     body = error_body("service", None, "try again in a moment", message)
     return JSONResponse(body, 503, {"Retry-After": "2"})

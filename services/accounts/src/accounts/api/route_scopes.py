@@ -13,6 +13,7 @@ from accounts.access.scopes import (
     Caller,
     TokenScope,
     check_all_servers,
+    check_realm,
     check_scope,
     check_servers,
 )
@@ -26,17 +27,21 @@ class NeededScope:
     """A scope, and for `operate` which servers the request concerns.
 
     `server`: the one in the path; `client`: those of the products of the client in the path.
-    A scope None: any token is enough.
+    A scope None: any token is enough, but a client's. `own`: a client's session, and nothing else.
     """
 
     scope: TokenScope | None
     concerns: Concerns = "any"
+    own: bool = False
 
     async def __call__(self, request: Request) -> None:
         """Raise Forbidden unless the token of the request allows it."""
+        caller: Caller | None = getattr(request.state, "caller", None)
+        if caller is None:  # BearerAuth lets logins pass, and nothing else
+            return
+        check_realm(caller, own=self.own)
         if self.scope is None:
             return
-        caller: Caller = request.state.caller
         check_scope(caller, self.scope)
         if self.concerns == "any" or caller.servers is None:
             return
@@ -54,6 +59,9 @@ ANY_TOKEN = Depends(NeededScope(None))
 
 NO_TOKEN = Depends(NeededScope(None))
 """The request is a login; BearerAuth lets it pass."""
+
+OWN = Depends(NeededScope(None, own=True))
+"""The request is a client's, about itself alone."""
 
 READ = Depends(NeededScope("read"))
 MONEY = Depends(NeededScope("money"))

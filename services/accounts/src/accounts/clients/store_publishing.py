@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from accounts.access.clients.store_ending import end_links
 from accounts.clients.account import Account, account_changed
 from accounts.clients.changes import FieldChanges, JsonObject, difference, facts
 from accounts.payments.store_rows import accepted_payments
@@ -67,6 +68,11 @@ async def publish(
             for a, d in zip(raised, differences, strict=True)
         ],
     )
+    for change in changes:
+        if change.before and _addresses(change.before) != _addresses(change.after):
+            # A link in a mail to the old address must not open the page any more.
+            reason = "the address of its mails changed"
+            await end_links(connection, change.after.account_id, entry.who, reason, now)
     events = [
         _event(
             account_changed(a, services[a.account_id], now, accepted.get(a.account_id, 0)),
@@ -101,6 +107,10 @@ async def events_as_now(connection: Connection, account_ids: Sequence[str]) -> l
         )
         for row in rows
     ]
+
+
+def _addresses(account: Account) -> tuple[str, ...]:
+    return account.client.email, *account.client.cc
 
 
 def _difference(change: ClientChange, clock: Clock) -> FieldChanges:

@@ -44,8 +44,8 @@ _TOTALS = (
     " where account_id = $1 and version > $2 and version <= $3"
 )
 _ENTRIES = (
-    "select version, entry_id, kind, amount_micro, balance_after_micro, occurred_at, posted_at,"
-    " explanation from report.ledger"
+    "select version, entry_id, cause_id, kind, amount_micro, balance_after_micro, occurred_at,"
+    " posted_at, explanation from report.ledger"
     " where account_id = $1 and version > $2 and version <= $3"
     " and ($4::text is null or kind = $4) order by version desc limit $5"
 )

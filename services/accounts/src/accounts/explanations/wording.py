@@ -39,7 +39,7 @@ ROW_REMEDIES: Mapping[str, str] = {
 }
 """What an operator does about a row that its PBX does not confirm."""
 
-_RULES: Mapping[str, str] = {
+NOT_BILLED: Mapping[str, str] = {
     "before-bill-from": "it ended before its product's bill-from instant",
     "filter-hidden": "a filter of its package hides it",
     "unanswered": "it was not answered",
@@ -50,6 +50,18 @@ _RULES: Mapping[str, str] = {
     "extension": "an extension was dialled",
     "inbound-not-enabled": "its package does not bill inbound calls",
 }
+"""The rules by which a call costs nothing, in words for an operator."""
+
+_FOR_CLIENT: Mapping[str, str] = {
+    "unanswered": "nothing: it was not answered",
+    "local": "nothing: it stayed within your telephone system",
+    "feature-code": "nothing: it was a code of your telephone system",
+    "extension": "nothing: it stayed within your telephone system",
+    "inbound-not-enabled": "nothing: incoming calls are free",
+}
+NOT_BILLED_FOR_CLIENT = "nothing: it is not billed"
+"""Why a call costs its client nothing, for rules that are the operator's own."""
+
 _SHOWN_DECIMALS = 10
 
 
@@ -67,6 +79,54 @@ def of_call(history: CallHistory) -> Iterator[LabelledText]:
         yield from _earlier_dead(history.dead) if history.is_settled else _dead(history.dead)
     elif history.accepted is not None and not history.is_settled:
         yield from _accepted(history.accepted)
+
+
+def for_client(history: CallHistory) -> Iterator[LabelledText]:
+    """How a call was priced, for the client: by its own price, without what it is made of.
+
+    The markup, the tariff and the runs that re-rate calls are the operator's.
+    """
+    for row in history.entries:
+        if row["kind"] == "charge":
+            yield from _charge_for_client(row, history.reversal_of(row))
+    if history.not_billed is not None:
+        yield LabelledText("price", words_for_client(history.not_billed["reason"]))
+        yield from _called(history.not_billed["detail"])
+
+
+def _charge_for_client(row: StoredRow, reversal: StoredRow | None) -> Iterator[LabelledText]:
+    details = row["explanation"]
+    explanation = details["explanation"]
+    cost = f"{format_micro(-row['amount_micro'])} {row['currency']}"
+    yield LabelledText("", "")
+    again = ", given back: the call was priced again" if reversal else ""
+    yield LabelledText("price", f"{cost}{again}")
+    yield from _called(details)
+    if explanation.get("description"):
+        yield LabelledText("destination", str(explanation["description"]))
+    rate = marked_up_rate(explanation)
+    yield LabelledText("rate", f"{decimal(rate)} per minute")
+    if per_call := _per_call(explanation, for_client=True):
+        yield LabelledText("each call", per_call)
+    yield LabelledText("billed", _billed(details, explanation["increment"]))
+    if details["free_s"]:
+        yield LabelledText("free", f"{details['free_s']} s by the month's free minutes")
+    yield LabelledText(
+        "cost", _arithmetic(details, rate, explanation, -row["amount_micro"], row["currency"])
+    )
+
+
+def _called(details: Mapping[str, Any]) -> Iterator[LabelledText]:
+    yield LabelledText("number", str(details["number"]))
+    yield LabelledText("direction", details["direction"] or "not recorded")
+    yield _instant("started", details["started_at"])
+    yield LabelledText("talked", f"{details['billsec']} s")
+
+
+def marked_up_rate(explanation: Mapping[str, Any]) -> Fraction:
+    """The rate of a minute with the markup."""
+    rate = parse_decimal(explanation["rate_per_min"], "rate_per_min")
+    return rate * parse_decimal(explanation["markup_percent"], "markup_percent") / 100
 
 
 def of_payment(row: StoredRow) -> Iterator[LabelledText]:
@@ -111,7 +171,7 @@ def _price(amount_micro: int, currency: str, details: Mapping[str, Any]) -> Iter
     marked_up = rate * markup / 100
     rate_text = f"{explanation['rate_per_min']} per minute"
     if markup != 100:
-        rate_text += f" × {explanation['markup_percent']} % = {_decimal(marked_up)}"
+        rate_text += f" × {explanation['markup_percent']} % = {decimal(marked_up)}"
     yield LabelledText("rate", rate_text)
     if per_call := _per_call(explanation):
         yield LabelledText("each call", per_call)
@@ -179,7 +239,7 @@ def _arithmetic(
     with_fee = f" + {explanation['connection_fee']} for the connection" if fee else ""
     if surcharge:
         with_fee += f" + {explanation['payphone_surcharge']} for the payphone"
-    sum_ = f"{paid_s} s × {_decimal(marked_up)} / 60{with_fee} = {_decimal(exact)}"
+    sum_ = f"{paid_s} s × {decimal(marked_up)} / 60{with_fee} = {decimal(exact)}"
     limit = _limit(exact, explanation)
     return f"{sum_}{limit}, so {format_micro(cost)} {currency}"
 
@@ -204,21 +264,26 @@ _AMOUNTS = {
 }
 
 
-def _per_call(explanation: Mapping[str, Any]) -> str:
-    """The amounts that apply once to a call, and who sets them; empty without any."""
+def _per_call(explanation: Mapping[str, Any], *, for_client: bool = False) -> str:
+    """The amounts that apply once to a call, and unless `for_client` who sets them; or empty."""
     of_row = explanation.get("of_row", ())
     amounts = []
     for name, words in _AMOUNTS.items():
         amount = explanation.get(name)
         if amount is not None and (amount != "0" or name in of_row):
             by = "the tariff's row, with the markup" if name in of_row else "the package"
-            amounts.append(f"{words} {amount} (by {by})")
-    if ani_ii := explanation.get("ani_ii"):
+            amounts.append(f"{words} {amount}" + ("" if for_client else f" (by {by})"))
+    if not for_client and (ani_ii := explanation.get("ani_ii")):
         amounts.append(f"as ANI II digits {ani_ii} mean a payphone")
     return ", ".join(amounts)
 
 
-def _decimal(exact: Fraction) -> str:
+def words_for_client(reason: str) -> str:
+    """Why a call was not billed, in words for its client."""
+    return _FOR_CLIENT.get(reason, NOT_BILLED_FOR_CLIENT)
+
+
+def decimal(exact: Fraction) -> str:
     """An exact number as a decimal; one with more digits is cut and ends with `…`."""
     scaled = exact * 10**_SHOWN_DECIMALS
     whole, rest = divmod(scaled.numerator, scaled.denominator)
@@ -231,7 +296,7 @@ def _not_billed(row: StoredRow) -> Iterator[LabelledText]:
     """The rule by which a call costs nothing."""
     details = row["detail"]
     explanation = details["explanation"]
-    yield LabelledText("outcome", f"not billed: {_RULES.get(row['reason'], row['reason'])}")
+    yield LabelledText("outcome", f"not billed: {NOT_BILLED.get(row['reason'], row['reason'])}")
     yield LabelledText("account", row["account_id"])
     yield from _facts(details, explanation)
     if bill_from := explanation.get("bill_from"):

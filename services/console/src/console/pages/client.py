@@ -1,24 +1,19 @@
 """One client: what is on and why, statement, calls, mails, who did what; and what to do."""
 
 import asyncio
-import csv
-import io
 from collections.abc import Awaitable, Callable
-from datetime import datetime, time
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
-from zoneinfo import ZoneInfo
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from console.api.client import ApiAnswer, ApiRefused
-from console.web.formats import as_instant
 from console.web.forms import read_form
 from console.web.page import Visit
-from console.web.spreadsheet import cell
+from console.web.statement import month_bounds, statement_file
 
 ORDERS = {
     "manual": "Keep off",
@@ -67,8 +62,9 @@ async def _state(visit: Visit, path: str) -> dict[str, Any]:
 async def _statement(visit: Visit, path: str) -> dict[str, Any]:
     asked = visit.request.query_params
     month = asked.get("month", "")
+    period = month_bounds(month, visit.console.formats.zone)
     found = await visit.get(
-        f"{path}/statement", **_period(month, visit), cursor=asked.get("cursor", ""), limit=_SHOWN
+        f"{path}/statement", **period, cursor=asked.get("cursor", ""), limit=_SHOWN
     )
     return {"statement": found, "month": month}
 
@@ -101,48 +97,16 @@ async def _tab(visit: Visit, path: str, name: str) -> dict[str, Any]:
     return await _LISTS[name](visit, path)
 
 
-def _period(month: str, visit: Visit) -> dict[str, str]:
-    """The first and last instant of a month `2026-11` of the operator's zone; empty for all."""
-    if not month:
-        return {}
-    zone = ZoneInfo(visit.console.formats.zone)
-    try:
-        first = datetime.strptime(month, "%Y-%m").replace(tzinfo=zone)
-    except ValueError:
-        raise ApiRefused(422, [f"month: {month!r}: expected a month such as 2026-11"]) from None
-    year, number = divmod(first.year * 12 + first.month, 12)
-    following = datetime.combine(datetime(year, number + 1, 1).date(), time(), zone)
-    return {"since": first.isoformat(), "until": following.isoformat()}
-
-
 async def statement_csv(request: Request) -> Response:
     """The entries of the statement as a file for a spreadsheet, whole, the oldest first."""
     visit, path = Visit(request), _path(request)
-    period = _period(request.query_params.get("month", ""), visit)
-    pages: list[ApiAnswer] = []
-    cursor = ""
-    while not pages or cursor:
-        pages.append(await visit.get(f"{path}/statement", **period, cursor=cursor, limit=_IN_FILE))
-        cursor = pages[-1]["next"] or ""
-    file = io.StringIO()
-    rows = csv.writer(file)
-    first = pages[0]
-    rows.writerow(("time", "kind", "what", "amount", "balance", "entry"))
-    rows.writerow(("", "opening", "", "", first["opening"], ""))
-    for found in reversed(pages):
-        for entry in found["entries"]:
-            at = as_instant(entry["occurred_at"])
-            rows.writerow(
-                (at and at.isoformat(), entry["kind"], cell(entry["what"]), entry["amount"],
-                 entry["balance"], entry["entry_id"])
-            )  # fmt: skip
-    rows.writerow(("", "closing", "", first["sum"], first["closing"], ""))
-    name = f"{request.path_params['account_id']}-{request.query_params.get('month') or 'all'}.csv"
-    return Response(
-        file.getvalue(),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    month = request.query_params.get("month", "")
+    period = month_bounds(month, visit.console.formats.zone)
+
+    async def part(cursor: str) -> ApiAnswer:
+        return await visit.get(f"{path}/statement", **period, cursor=cursor, limit=_IN_FILE)
+
+    return await statement_file(part, f"{request.path_params['account_id']}-{month or 'all'}.csv")
 
 
 async def pay(request: Request) -> Response:

@@ -73,7 +73,7 @@ function anchor(path, text, kind = "") {
 function listen() {
   const live = document.getElementById("live");
   if (!live || !document.querySelector("[data-live]")) return;
-  const stream = new EventSource("/stream");
+  const stream = new EventSource(live.dataset.stream || "/stream");
   const parts = () => document.querySelectorAll("[data-live][data-from]");
   // The stream misses nothing from here on; what happened since the page was made is asked for.
   stream.addEventListener("listening", () => {
@@ -82,7 +82,7 @@ function listen() {
   });
   setInterval(() => { if (!document.hidden) parts().forEach(renew); }, WITHOUT_EVENT_MS);
   stream.onerror = () => { live.textContent = "Connecting again…"; };
-  stream.addEventListener("ended", () => { stream.close(); location.assign("/login"); });
+  stream.addEventListener("ended", () => { stream.close(); location.assign(live.dataset.ended || "/login"); });
   stream.onmessage = (message) => {
     const event = JSON.parse(message.data);
     addLine(event);
@@ -127,7 +127,8 @@ function keys() {
     if (press.ctrlKey || press.metaKey || press.altKey) return;
     if (press.target.matches("input, select, textarea")) return;
     const search = document.getElementById("search");
-    if (press.key === "/" && search) {
+    if (!search) return; // a client's own page, or none of a session
+    if (press.key === "/") {
       press.preventDefault();
       search.focus();
     } else if (press.key === "g") {

@@ -14,11 +14,12 @@ from starlette.staticfiles import StaticFiles
 from console.api.client import Api, ApiAway, ApiRefused, NotLoggedIn
 from console.feed.hub import Hub
 from console.feed.stream import stream
+from console.own.routes import ROUTES as OWN
 from console.pages import calls, client, clients, dead, login, now, servers
 from console.pages.settings import routes as settings
 from console.web.formats import Formats
 from console.web.headers import SecurityHeaders
-from console.web.page import FOLDER, Console, Visit, templates_of
+from console.web.page import FOLDER, Company, Console, Visit, templates_of
 from console.web.session import ForeignForm, end
 from ringfence.clock import Clock
 
@@ -26,7 +27,12 @@ log = structlog.get_logger()
 
 
 def create_app(
-    api: Api, hub: Hub, formats: Formats, clock: Clock, stop: asyncio.Event
+    api: Api,
+    hub: Hub,
+    formats: Formats,
+    clock: Clock,
+    stop: asyncio.Event,
+    company: Company | None = None,
 ) -> Starlette:
     """The pages. `stop` ends the streams of open pages, so that the service can end."""
     app = Starlette(
@@ -61,6 +67,7 @@ def create_app(
             Route("/servers/{server_id}/products", servers.give, methods=["POST"]),
             *settings.ROUTES,
             Route("/stream", stream),
+            *OWN,
             Mount("/static", StaticFiles(directory=FOLDER / "static")),
         ],
         middleware=[Middleware(SecurityHeaders)],
@@ -72,7 +79,9 @@ def create_app(
             HTTPException: _unknown,
         },
     )
-    app.state.console = Console(api, hub, formats, clock, templates_of(formats))
+    app.state.console = Console(
+        api, hub, formats, clock, templates_of(formats), company or Company()
+    )
     app.state.stop = stop
     return app
 

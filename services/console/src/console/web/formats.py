@@ -21,6 +21,10 @@ class Formats:
         self._zone = ZoneInfo(zone)
         self.zone = zone
 
+    def in_zone(self, zone: str) -> "Formats":
+        """The same formats in another zone. Raises ZoneInfoNotFoundError."""
+        return Formats(str(self._locale), zone)
+
     def money(self, amount_micro: int | None, currency: str = "") -> str:
         """An amount with all of its decimals, and at least the currency's."""
         if amount_micro is None:

@@ -2,19 +2,19 @@
 
 from starlette.requests import Request
 
-from console.web.session import check_form
+from console.web.session import check_form, token_of
 
 _LONGEST = 2000
 _MOST_FIELDS = 200
 
 
-async def read_form(request: Request, *names: str) -> dict[str, str]:
+async def read_form(request: Request, *names: str, token: str | None = None) -> dict[str, str]:
     """The fields of a form of this session, stripped; a field that is not sent is empty.
 
-    Raises ForeignForm for a form that is not of this session.
+    `token` is the session's; None: an operator's. Raises ForeignForm for a form that is not of it.
     """
     form = await fields_of(request, "proof", *names)
-    check_form(request, form.pop("proof"))
+    check_form(request, form.pop("proof"), token_of(request) if token is None else token)
     return form
 
 

@@ -24,6 +24,14 @@ _LONGEST_RESULT = 1500
 
 
 @dataclass(frozen=True)
+class Company:
+    """Whose pages the clients see, as in the mails to them; each part can be empty."""
+
+    name: str = ""
+    pay_link: str = ""
+
+
+@dataclass(frozen=True)
 class Console:
     """What all pages use."""
 
@@ -32,6 +40,7 @@ class Console:
     formats: Formats
     clock: Clock
     templates: Environment
+    company: Company = Company()
 
 
 def templates_of(formats: Formats) -> Environment:
@@ -74,16 +83,16 @@ class Visit:
         """A page. A result that the page before it left to be shown is shown once."""
         console, request = self.console, self.request
         result = _read_result(request.cookies.get(_RESULT, ""))
-        text = console.templates.get_template(template).render(
-            **given,
-            at=request.url.path,
-            proof=form_proof(self.token) if self.token else "",
-            result=result,
-            now=console.clock.now(),
-            ago=lambda at: console.formats.ago(at, console.clock.now()),
-            zone=console.formats.zone_named,
-            version=VERSION,
-        )
+        values = {
+            "at": request.url.path,
+            "proof": form_proof(self.token) if self.token else "",
+            "result": result,
+            "now": console.clock.now(),
+            "ago": lambda at: console.formats.ago(at, console.clock.now()),
+            "zone": console.formats.zone_named,
+            "version": VERSION,
+        }
+        text = console.templates.get_template(template).render(values | given)
         answer = HTMLResponse(text, status_code=status)
         if result:
             answer.delete_cookie(_RESULT, path="/")

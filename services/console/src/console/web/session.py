@@ -31,9 +31,9 @@ def form_proof(token: str) -> str:
     return hmac.new(token.encode(), _PROOF, hashlib.sha256).hexdigest()
 
 
-def check_form(request: Request, proof: str) -> None:
-    """Raise ForeignForm unless the form was made by a page of this session."""
-    if not hmac.compare_digest(proof.encode(), form_proof(token_of(request)).encode()):
+def check_form(request: Request, proof: str, token: str) -> None:
+    """Raise ForeignForm unless the form was made by a page of the session with this token."""
+    if not hmac.compare_digest(proof.encode(), form_proof(token).encode()):
         raise ForeignForm
     check_origin(request)
 

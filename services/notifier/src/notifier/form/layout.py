@@ -24,11 +24,20 @@ class UnsubscribeLinks:
 
 
 @dataclass(frozen=True)
+class ClientPageLinks:
+    """The public address of the clients' own pages, and the key that signs the links to them."""
+
+    page_url: str
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Layout:
     """What all mails have in common, from the operator's settings; each part can be empty.
 
     `address` is the company's postal address on one line. `unsubscribe` is None if no link is
-    configured: the mail then asks for a reply instead.
+    configured: the mail then asks for a reply instead. Without `client_page` it has no link to the
+    client's own page.
     """
 
     company: str = ""
@@ -40,12 +49,16 @@ class Layout:
     from_name: str = ""
     reply_to: str = ""
     unsubscribe: UnsubscribeLinks | None = None
+    client_page: ClientPageLinks | None = None
 
     def for_samples(self) -> "Layout":
-        """The same for previews and test copies: nobody is unsubscribed by their links."""
-        if self.unsubscribe is None:
-            return self
-        return replace(self, unsubscribe=replace(self.unsubscribe, key=_NO_KEY))
+        """The same for previews and test copies: their links unsubscribe nobody, and open no page."""
+        leave, page = self.unsubscribe, self.client_page
+        return replace(
+            self,
+            unsubscribe=None if leave is None else replace(leave, key=_NO_KEY),
+            client_page=None if page is None else replace(page, key=_NO_KEY),
+        )
 
 
 @dataclass(frozen=True)
@@ -58,10 +71,14 @@ class Link:
 
 @dataclass(frozen=True)
 class Frame:
-    """What surrounds the text of one mail. `notes` are the small lines at its end."""
+    """What surrounds the text of one mail. `notes` are the small lines at its end.
+
+    `own_page` is the link to the client's own page, below the button.
+    """
 
     language: str = "en"
     button: Link | None = None
+    own_page: Link | None = None
     notes: Sequence[str | Link] = ()
 
 
@@ -78,7 +95,7 @@ def page(layout: Layout, *, subject: str, markup: str, frame: Frame) -> str:
         style=style_of(layout.colour),
         head=_head(layout),
         words=markup,
-        button=_button(frame.button),
+        button=_button(frame.button) + _paragraph(frame.own_page),
         foot=_foot(layout, frame),
     )
     try:
@@ -90,8 +107,7 @@ def page(layout: Layout, *, subject: str, markup: str, frame: Frame) -> str:
 def plain_page(layout: Layout, *, text: str, frame: Frame) -> str:
     """The plain part: the text, and everything else that the HTML part contains."""
     parts = [text.strip("\n")]
-    if frame.button:
-        parts.append(f"{frame.button.words}: {frame.button.url}")
+    parts += [f"{link.words}: {link.url}" for link in (frame.button, frame.own_page) if link]
     notes = [note if isinstance(note, str) else f"{note.words}: {note.url}" for note in frame.notes]
     company = [line for line in (layout.company, layout.address) if line]
     if company or notes:
@@ -114,6 +130,10 @@ def _button(link: Link | None) -> str:
         '<table role="presentation" class="button" cellpadding="0" cellspacing="0"><tr><td>'
         f"{_anchor(link)}</td></tr></table>"
     )
+
+
+def _paragraph(link: Link | None) -> str:
+    return f"<p>{_anchor(link)}</p>" if link else ""
 
 
 def _foot(layout: Layout, frame: Frame) -> str:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from notifier.form.css import DEFAULT_COLOUR, is_colour
-from notifier.form.layout import Layout, UnsubscribeLinks
+from notifier.form.layout import ClientPageLinks, Layout, UnsubscribeLinks
 from notifier.template_files import load_catalogue
 from notifier.words.amounts import is_language, zone_of
 from notifier.words.catalogue import (
@@ -109,6 +109,15 @@ class FormSettings(CommonSettings):
         return value
 
     @model_validator(mode="after")
+    def _key_with_page(self) -> "FormSettings":
+        if self.client_page_url and not self.client_link_secret():
+            raise ValueError(
+                "client_page_url is set, and client_link_key is not: give the key, or the file"
+                " with it, to notifier and accounts"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _key_with_link(self) -> "FormSettings":
         key = self.unsubscribe_secret()
         if self.notifier_public_url and not key:
@@ -120,7 +129,8 @@ class FormSettings(CommonSettings):
 
     def layout(self) -> Layout:
         """The layout of all mails."""
-        key = self.unsubscribe_secret()
+        key, page_key = self.unsubscribe_secret(), self.client_link_secret()
+        page = ClientPageLinks(self.client_page_url, page_key) if page_key else None
         links = UnsubscribeLinks(self.notifier_public_url, key) if key else None
         return Layout(
             company=self.notifier_company,
@@ -132,6 +142,7 @@ class FormSettings(CommonSettings):
             from_name=self.notifier_sender_name,
             reply_to=self.notifier_reply_to,
             unsubscribe=links if self.notifier_public_url else None,
+            client_page=page if self.client_page_url else None,
         )
 
     def catalogue(self) -> Catalogue:

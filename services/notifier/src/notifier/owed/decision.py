@@ -18,6 +18,7 @@ from ringfence_contracts.events.balance import Level
 IN_SHADOW = "shadow mode: would have been mailed"
 NO_ACCOUNT = "no account.changed was read for this account yet"
 NOT_OFF_YET = "waits until the service is off"
+LINK_WANTED_FOR = timedelta(hours=1)
 _LOOK_AGAIN = timedelta(minutes=1)
 
 
@@ -119,6 +120,8 @@ def decide_mail(
     if notice.kind in ("alarm", "digest"):
         return Send()
     account = facts.account
+    if notice.kind == "link":
+        return _link(notice, account, now)
     if account and (notice.would_be or account.mode == "shadow"):
         return _in_shadow(notice, account)
     if not notice.would_be and (untrue := no_longer_true(notice, facts)):
@@ -132,6 +135,19 @@ def decide_mail(
     if notice.kind == "low":
         return _low(facts, now, rules)
     return _zero(notice, facts, now, rules) if notice.kind == "zero" else _restored(facts)
+
+
+def _link(notice: MailNotice, account: ClientAccount | None, now: datetime) -> MailDecision:
+    """The client asked for it, so it is sent in spite of an opt-out; nobody waits for it long."""
+    if now - notice.occurred_at > LINK_WANTED_FOR:
+        return Drop("the client asked for it more than an hour ago")
+    if account is None:
+        return Wait(NO_ACCOUNT)
+    if account.mode == "shadow":
+        return Drop("the client is in shadow mode", shadow=True)
+    if problem := _address_problem(account):
+        return Drop(problem)
+    return Send()
 
 
 def _in_shadow(notice: MailNotice, account: ClientAccount) -> MailDecision:

@@ -109,7 +109,13 @@ class MailIntake:
             layout=layout,
             zone=operator_zone,
         )
-        resender = Resender(store, rules=rules, clock=clock, tests=tests)
+        resender = Resender(
+            store,
+            rules=rules,
+            clock=clock,
+            tests=tests,
+            has_pages=layout is not None and layout.client_page is not None,
+        )
         self._handlers: dict[str, Callable[[Received], Awaitable[None]]] = {
             ACCOUNT_CHANGED.name: self._account_changed,
             BALANCE_LOW.name: self._balance_low,

@@ -13,16 +13,24 @@ from typing import Literal
 from uuid import UUID
 
 from notifier.merge_fields import ClientFunds
-from notifier.words.catalogue import LOW_BALANCE_ALERT, VOIP_RESTORED, VOIP_ZERO_BALANCE
+from notifier.words.catalogue import (
+    LOW_BALANCE_ALERT,
+    VOIP_RESTORED,
+    VOIP_ZERO_BALANCE,
+    YOUR_PAGE,
+)
 from ringfence_contracts.events.balance import BalanceLow, BalanceZero
+from ringfence_contracts.events.operator import OperatorRequested
 from ringfence_contracts.events.service import ServiceRestored, ServiceSuspended
 from ringfence_contracts.ids import derive
 
-NoticeKind = Literal["low", "zero", "restored", "alarm", "digest"]
+NoticeKind = Literal["low", "zero", "restored", "alarm", "digest", "link"]
 MailState = Literal["waiting", "sending", "sent", "failed", "in-doubt", "dropped"]
 """The state of a queued mail. `sending`: its text is being sent, or its sender was killed then."""
 
-PRIORITY: dict[NoticeKind, int] = {"alarm": 0, "zero": 1, "restored": 2, "low": 3, "digest": 4}
+PRIORITY: dict[NoticeKind, int] = {
+    "alarm": 0, "zero": 1, "link": 1, "restored": 2, "low": 3, "digest": 4,
+}  # fmt: skip
 """Which mails are sent first when many wait; 0 is the first. Alarms of one kind share a mail."""
 
 
@@ -159,4 +167,18 @@ def restored_mail(
         occurred_at=restored.confirmed_at,
         correlation_id=correlation_id,
         number=hold,
+    )
+
+
+def link_mail(request: OperatorRequested, account_id: str, currency: str) -> MailNotice:
+    """The mail with a link to the client's own page, for a client who asked for one."""
+    return MailNotice(
+        message_id=derive("mail", "link", request.request_id),
+        account_id=account_id,
+        kind="link",
+        template=YOUR_PAGE,
+        cause_id=request.request_id,
+        funds=ClientFunds(0, 0, currency),
+        occurred_at=request.requested_at,
+        correlation_id=str(request.request_id),
     )

@@ -1,6 +1,7 @@
 """The operator's requests to the notifier.
 
-`mail.resend` sends a mail again that is in doubt or has failed, `mail.test` sends a test copy.
+`mail.resend` sends a mail again that is in doubt or has failed, `mail.test` sends a test copy,
+`mail.link` mails a client the link to its own page.
 """
 
 from uuid import UUID
@@ -8,6 +9,7 @@ from uuid import UUID
 from notifier.owed import store as owed_store
 from notifier.owed.copies import TEST, MailCopies
 from notifier.owed.decision import DecisionRules, Drop, Send, Wait, decide_mail
+from notifier.owed.notice import link_mail
 from notifier.owed.store_commands import is_answered, save_answer
 from notifier.store import MailStore
 from ringfence.clock import Clock
@@ -16,6 +18,7 @@ from ringfence_contracts.events.operator import OperatorRequested
 from ringfence_contracts.records import Received, parse
 
 RESEND = "mail.resend"
+LINK = "mail.link"
 _STATES = ("in-doubt", "failed")
 
 
@@ -29,9 +32,11 @@ class Resender:
         rules: DecisionRules,
         clock: Clock,
         tests: MailCopies | None = None,
+        has_pages: bool = False,
     ) -> None:
-        """`tests` None: test copies are refused."""
+        """`tests` None: test copies are refused. `has_pages`: a link can lead to a client's page."""
         self._tests = tests
+        self._has_pages = has_pages
         self._store = store
         self._rules = rules
         self._clock = clock
@@ -47,7 +52,7 @@ class Resender:
         async with self._store.transaction() as connection:
             if await is_answered(connection, request.request_id):
                 return
-            state, answer = await self._resend(connection, request)
+            state, answer = await self._execute(connection, request)
             await save_answer(connection, request, state, answer)
 
     async def _send_test(self, request: OperatorRequested, tests: MailCopies) -> None:
@@ -60,7 +65,9 @@ class Resender:
             if not await is_answered(connection, request.request_id):
                 await save_answer(connection, request, state, answer)
 
-    async def _resend(self, connection: Connection, request: OperatorRequested) -> tuple[str, str]:
+    async def _execute(self, connection: Connection, request: OperatorRequested) -> tuple[str, str]:
+        if request.command == LINK:
+            return await self._link(connection, request)
         if request.command != RESEND:
             return "refused", f"command: got {request.command!r}, expected {RESEND} or {TEST}"
         try:
@@ -85,3 +92,13 @@ class Resender:
             return "done", f"it is sent again when it can be: {outcome.reason}"
         assert isinstance(outcome, Send)
         return "done", "it is sent again, next"
+
+    async def _link(self, connection: Connection, request: OperatorRequested) -> tuple[str, str]:
+        account_id, currency = (request.arguments.get(n, "") for n in ("account_id", "currency"))
+        if not account_id or not currency:
+            return "refused", "expected an account_id and its currency"
+        if not self._has_pages:
+            return "refused", "there are no pages of clients: RINGFENCE_CLIENT_PAGE_URL is not set"
+        notice = link_mail(request, account_id, currency)
+        await owed_store.add(connection, notice, self._clock.now())
+        return "done", "it is sent next"

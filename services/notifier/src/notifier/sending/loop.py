@@ -14,7 +14,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import structlog
@@ -65,6 +65,7 @@ class _Offered(NamedTuple):
 
     owed: OwedMail
     content: bytes | None
+    mail: Mail | None = None
 
 
 class SendingLoop:
@@ -135,6 +136,9 @@ class SendingLoop:
                 return False
             if offered.content is not None:
                 reply = await self._session.send_text(offered.content)
+                if offered.mail is not None:  # a server may quote what it dislikes
+                    text = offered.mail.content.without_secret(reply.text)
+                    reply = replace(reply, text=text)
                 await self._save_reply(offered.owed, reply, lease, stop)
             return True
 
@@ -161,7 +165,7 @@ class SendingLoop:
                 await self._store.mark_sending(
                     connection, owed.message_id, lease.number, self._shared.clock.now()
                 )
-                return _Offered(owed, content)
+                return _Offered(owed, content, mail)
         except BaseException:
             # The server may still wait for this mail's text: a new session must offer the next one.
             self._session.abandon()
@@ -180,7 +184,7 @@ class SendingLoop:
         else:
             recipient = facts.account.email.strip()
             try:
-                content = self._shared.render(_mail_facts(owed, facts, outcome))
+                content = self._shared.render(_mail_facts(owed, facts, outcome, now))
             except Exception as error:
                 # A template or a client's data that cannot be rendered must not block other mails.
                 await self._save_not_sent(connection, owed, Reply("refused", _render_error(error)))
@@ -299,7 +303,7 @@ class SendingLoop:
                 report(owed, outcome)
 
 
-def _mail_facts(owed: OwedMail, facts: DecisionFacts, outcome: Send) -> MailFacts:
+def _mail_facts(owed: OwedMail, facts: DecisionFacts, outcome: Send, now: datetime) -> MailFacts:
     assert facts.account is not None, "a mail to a client has one"
     return MailFacts(
         template=owed.notice.template,
@@ -307,6 +311,7 @@ def _mail_facts(owed: OwedMail, facts: DecisionFacts, outcome: Send) -> MailFact
         funds=funds_of(owed.notice, facts),
         occurred_at=owed.notice.occurred_at,
         service_is_off=outcome.service_is_off,
+        now=now,
     )
 
 

@@ -8,9 +8,14 @@ from notifier.template import Template
 LOW_BALANCE_ALERT = "Low Balance Alert"
 VOIP_ZERO_BALANCE = "VoIP Zero Balance"
 VOIP_RESTORED = "VoIP Restored"
-TEMPLATE_NAMES = (LOW_BALANCE_ALERT, VOIP_ZERO_BALANCE, VOIP_RESTORED)
+YOUR_PAGE = "Your Page"
+TEMPLATE_NAMES = (LOW_BALANCE_ALERT, VOIP_ZERO_BALANCE, VOIP_RESTORED, YOUR_PAGE)
 LAYOUT_WORDS = ("name", "off", "add_funds", "reason", "unsubscribe", "unsubscribe_by_reply")
 """The fixed texts that each language has in addition to its templates."""
+
+LATER_WORDS = ("own_page",)
+LATER_TEMPLATES = (YOUR_PAGE,)
+"""What languages of an operator from before may lack: English is used for it."""
 
 
 @dataclass(frozen=True)

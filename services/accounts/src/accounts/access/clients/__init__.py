@@ -1,0 +1,1 @@
+"""Clients at their own page: signed links, and the sessions that they open."""

@@ -1,0 +1,1 @@
+"""A client's own page, opened by a link in a mail: its balance, calls, statement, prices, mails."""
