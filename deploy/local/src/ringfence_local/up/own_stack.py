@@ -8,7 +8,7 @@ from pathlib import Path
 from ringfence.kafka.access.acls import CONSOLE
 from ringfence.secret_files import SERVICES
 from ringfence_local.stack import Stack
-from ringfence_local.state import RunningStack
+from ringfence_local.state import RunningStack, secret_file
 from ringfence_pbx.servers import Servers
 
 FOLDER = Path(".ringfence-up")
@@ -85,6 +85,18 @@ class OwnStack(Stack):
     @property
     def _external_names(self) -> list[str]:
         return []
+
+    @property
+    def _client_pages(self) -> dict[str, str]:
+        """The key of links to clients' pages, where their public address is set and no key is.
+
+        Without that address there are no links: mails to clients must not lead to this machine.
+        """
+        given = [f"RINGFENCE_CLIENT_LINK_KEY{end}" for end in ("", "_FILE")]
+        if not os.environ.get("RINGFENCE_CLIENT_PAGE_URL") or any(map(os.environ.get, given)):
+            return {}
+        key = secret_file(self.folder, "client-link-key").absolute()
+        return {"RINGFENCE_CLIENT_LINK_KEY_FILE": str(key)}
 
     @property
     def _external_settings(self) -> dict[str, str]:

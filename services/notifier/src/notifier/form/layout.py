@@ -52,7 +52,7 @@ class Layout:
     client_page: ClientPageLinks | None = None
 
     def for_samples(self) -> "Layout":
-        """The same for previews and test copies: their links unsubscribe nobody, and open no page."""
+        """The same for previews and test copies: no link unsubscribes anybody or opens a page."""
         leave, page = self.unsubscribe, self.client_page
         return replace(
             self,

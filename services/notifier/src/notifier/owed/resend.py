@@ -34,7 +34,7 @@ class Resender:
         tests: MailCopies | None = None,
         has_pages: bool = False,
     ) -> None:
-        """`tests` None: test copies are refused. `has_pages`: a link can lead to a client's page."""
+        """`tests` None: test copies are refused. `has_pages`: clients have their own pages."""
         self._tests = tests
         self._has_pages = has_pages
         self._store = store

@@ -99,7 +99,7 @@ class ClientAccess:
         """
         async with self._pool.acquire() as connection, connection.transaction():
             row = await connection.fetchrow(
-                # Whoever revokes links waits for this lock, or is seen here.
+                # A request that revokes links waits for this lock, or is seen here.
                 "select * from accounts.account where account_id = $1 for share",
                 link.account_id,
             )
