@@ -19,18 +19,18 @@ class Settings(CommonSettings):
     console_zone: str = Field("UTC", description="the zone of the times on its pages")
     console_locale: str = Field("en_CA", description="how amounts and dates are written")
 
-    notifier_company: str = Field(
-        "", description="the company's name on the clients' own pages: that of the mails"
+    console_company: str = Field(
+        "", description="the company's name on the clients' own pages, as in the mails"
     )
-    notifier_pay_link: str = Field(
+    console_pay_link: str = Field(
         "", description="where clients add funds: the button of their pages, as of the mails"
     )
 
     def company(self) -> Company:
         """Whose pages the clients see."""
-        return Company(self.notifier_company, self.notifier_pay_link)
+        return Company(self.console_company, self.console_pay_link)
 
-    @field_validator("notifier_pay_link")
+    @field_validator("console_pay_link")
     @classmethod
     def _is_a_link(cls, value: str) -> str:
         parts = urlsplit(value)

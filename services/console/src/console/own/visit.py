@@ -16,7 +16,7 @@ from console.web.page import Visit
 from console.web.session import ForeignForm
 
 log = structlog.get_logger()
-Page = Callable[[Request], Awaitable[Response]]
+PageHandler = Callable[[Request], Awaitable[Response]]
 
 
 class OwnVisit(Visit):
@@ -57,7 +57,7 @@ class OwnVisit(Visit):
         return answer
 
 
-def own_page(page: Page) -> Page:
+def own_page(page: PageHandler) -> PageHandler:
     """A page of a client, with what it shows where the session or the API fails."""
 
     @wraps(page)

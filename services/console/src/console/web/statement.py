@@ -12,7 +12,7 @@ from console.api.client import ApiAnswer, ApiRefused
 from console.web.formats import as_instant
 from console.web.spreadsheet import cell
 
-Part = Callable[[str], Awaitable[ApiAnswer]]
+StatementPart = Callable[[str], Awaitable[ApiAnswer]]
 """The part of a statement at a cursor; the newest part at an empty one."""
 
 
@@ -30,7 +30,7 @@ def month_bounds(month: str, zone: str) -> dict[str, str]:
     return {"since": first.isoformat(), "until": following.isoformat()}
 
 
-async def statement_file(part: Part, name: str) -> Response:
+async def statement_file(part: StatementPart, name: str) -> Response:
     """The entries of a statement, whole, the oldest first."""
     parts: list[ApiAnswer] = []
     cursor = ""
