@@ -30,7 +30,7 @@ class Price(NamedTuple):
     per_call: tuple[str, ...] = ()
 
 
-class Terms(NamedTuple):
+class PriceBasis(NamedTuple):
     """By which tariff and markup a product's calls are priced, in a time band or else."""
 
     band: str
@@ -38,15 +38,15 @@ class Terms(NamedTuple):
     markup_percent: str
 
 
-def terms_of(package: Package) -> list[Terms]:
+def terms_of(package: Package) -> list[PriceBasis]:
     """The package's own terms, and those in each of its time bands."""
-    own = Terms("", package.tariff_id, package.markup_percent)
+    own = PriceBasis("", package.tariff_id, package.markup_percent)
     return [own, *(_in_band(own, band) for band in package.time_bands)]
 
 
-def _in_band(own: Terms, band: TimeBand) -> Terms:
+def _in_band(own: PriceBasis, band: TimeBand) -> PriceBasis:
     days = ", ".join(band.days)
-    return Terms(
+    return PriceBasis(
         f"{days} {band.begins} to {band.ends}",
         band.tariff_id or own.tariff_id,
         own.markup_percent if band.markup_percent is None else band.markup_percent,
