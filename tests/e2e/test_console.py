@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import FilePayload, Page, expect
 
-from ringfence_local.demo.sample import SampleClient
+from ringfence_local.demo.sample import TARIFF, SampleClient
 from ringfence_local.demo.scene import PBX_ID
 from ringfence_testing.wait import until
 from tests.support.browser import (
@@ -45,6 +45,13 @@ async def log_in(page: Page, town: StackHarness) -> None:
     link = await town.door.post("/login-links", {"operator": "olga"})
     await page.goto(f"{town.stack.console_url}/login#{link['secret']}")
     await expect(page.get_by_role("heading", name="Who runs out first")).to_be_visible()
+
+
+async def looked_at_deck(town: StackHarness, text: str) -> str:
+    """Upload a carrier's file; the path of its page."""
+    path = f"/tariffs/{TARIFF}/decks?file_name=lyria.csv"
+    deck = await town.door.post(path, content=text.encode())
+    return f"/rates/{TARIFF}/decks/{deck['deck_id']}"
 
 
 async def test_a_client_is_seen_to_run_out_pays_and_is_back_without_a_reload(
@@ -315,6 +322,37 @@ async def test_the_client_s_page_can_be_used_by_everyone_at_both_widths(
             await take_picture(page, f"{name}-{width}-{scheme}")
 
 
+async def test_a_carriers_file_is_mapped_compared_put_in_force_and_charged(
+    town: StackHarness,
+) -> None:
+    """The next call costs the new price."""
+    async with browser_page() as page:
+        await log_in(page, town)
+        await page.keyboard.press("g")
+        await page.keyboard.press("r")
+        await page.get_by_role("link", name=TARIFF, exact=True).click()
+        deck = "Destination,Code,Rate,Increment,Note\nSatellite,881,2.40,60,new\nCanada,1,0.01,6,\n"
+        file = FilePayload(name="lyria.csv", mimeType="text/csv", buffer=deck.encode())
+        await page.get_by_label("File of prices").set_input_files(file)
+        await page.get_by_role("button", name="Look at it").click()
+        await expect(page.locator(".result.bad").first).to_contain_text("Prefix")
+        await page.get_by_label("What Note is used as").select_option("-")
+        await page.get_by_role("button", name="Compare").click()
+        await expect(page.locator(".strip .bad")).to_contain_text("removed")
+        await expect(page.get_by_role("row", name="dearer").first).to_be_visible()
+        await page.get_by_role("button", name="Put in force now").click()
+        await expect(page.locator(".result.good")).to_contain_text("are priced by version 2")
+
+        await town.door.pbx("calls", [{**MINUTE, "billsec": 61}])
+        await page.goto(f"{town.stack.console_url}/clients/{SHOP.account_id}")
+        await expect(page.locator(".tab").get_by_text("$4.80").first).to_be_visible(timeout=SOON_MS)
+
+        await page.goto(f"{town.stack.console_url}/rates/{TARIFF}")
+        await page.get_by_role("link", name="Roll back to it").click()
+        await page.get_by_role("button", name="Roll back now").click()
+        await expect(page.locator(".result.good")).to_contain_text("are priced by version 3")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_every_page_can_be_used_by_everyone_at_both_widths(
@@ -327,6 +365,14 @@ async def test_every_page_can_be_used_by_everyone_at_both_widths(
         "client": f"/clients/{SHOP.account_id}",
         "unrated": "/unrated",
         "dead": "/dead",
+        "rates": "/rates",
+        "rate": f"/rates/{TARIFF}",
+        "rate-changes": f"/rates/{TARIFF}/changes?old=1&new=2",
+        "rollback": f"/rates/{TARIFF}/rollback?to=2",
+        "deck": await looked_at_deck(town, "Destination,Code,Rate,Increment\nCanada,1,0.02,6\n"),
+        "deck-compared": await looked_at_deck(
+            town, "Description,Prefix,RateValue,Increment\nCanada,1,0.02,6\nChile,56,0.1,1\n"
+        ),
         "servers": "/servers",
         "server": f"/servers/{PBX_ID}",
         "search": "/clients?search=nobody-is-called-so",

@@ -66,6 +66,12 @@ class ApiClient:
         """Send a request; its response. Ends the command with 2 if refused, 3 if not reached."""
         return self._accepted(self._request(method, path, **sent))
 
+    def remove(self, path: str) -> None:
+        """Delete a thing; it is no error if it is gone already. Ends the command as `send`."""
+        answer = self._request("DELETE", path)
+        if not answer.is_success and answer.status_code != httpx.codes.NOT_FOUND:
+            self._explain(answer)
+
     def send_new(self, method: str, path: str, **sent: Any) -> tuple[dict[str, Any], bool]:
         """As `send`; and whether something new was made by it (201), not found to exist (200)."""
         answer = self._request(method, path, **sent)

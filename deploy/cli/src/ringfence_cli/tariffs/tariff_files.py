@@ -1,4 +1,4 @@
-"""`ringfence tariff export`: a deck as a file; `tariff layout`: what is remembered of files."""
+"""A deck as a file: `ringfence tariff export`, `tariff columns`, and `tariff layout`."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ringfence_cli.connection import api_client, fail, path_of
-from ringfence_cli.tables import output_options, print_json, show_facts
+from ringfence_cli.tables import field, output_options, print_json, show_facts, show_rows
 
 _DECLARED = {
     "name": "layout",
@@ -50,6 +50,43 @@ def export_tariff(tariff_id: str, file: Path | None, version: int | None, force:
     finally:
         part.unlink(missing_ok=True)
     click.echo(f"{file}: {size} bytes; `ringfence tariff import {tariff_id} {file}` reads it.")
+
+
+@click.command("columns")
+@click.argument("tariff_id")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--sheet", metavar="NAME", help="of a workbook that has several with rows")
+@output_options
+def columns(tariff_id: str, file: Path, sheet: str | None, as_json: bool) -> None:
+    """Show how the columns of a file would be read, and what they may be meant for.
+
+    Nothing of the file takes effect.
+
+    Example: ringfence tariff columns retail rates.csv
+    """
+    api = api_client()
+    decks = path_of("tariffs", tariff_id, "decks")
+    with file.open("rb") as raw:
+        deck = api.send("POST", decks, params={"file_name": file.name[:100]}, content=raw)
+    path = f"{decks}{path_of(deck['deck_id'])}"
+    try:
+        found = api.get(f"{path}/columns", sheet=sheet)
+    finally:
+        api.remove(path)
+    if as_json:
+        print_json(found)
+        return
+    shown = (
+        field("name"),
+        ("used as", lambda row: ", ".join(row["fields"]) or ("nothing" if row["ignored"] else "")),
+        ("how", lambda row: row["how"] or ""),
+        ("begins with", lambda row: ", ".join(row["examples"])),
+    )
+    show_rows(found["columns"], shown, as_json=False, empty="No columns.")
+    if found["missing"]:
+        click.echo(f"No column for: {', '.join(found['missing'])}.")
+    if found["open"]:
+        click.echo(f"Nothing would be computed from: {', '.join(found['open'])}.")
 
 
 @click.command("layout")

@@ -16,7 +16,7 @@ from ringfence_cli.tables import (
     titled,
 )
 from ringfence_cli.tariffs.tariff_changes import diff, rollback
-from ringfence_cli.tariffs.tariff_files import export_tariff, layout
+from ringfence_cli.tariffs.tariff_files import columns, export_tariff, layout
 from ringfence_cli.tariffs.tariff_import import import_tariff
 
 _NO_TARIFFS = "No tariffs yet: `ringfence tariff import TARIFF FILE --currency …`."
@@ -27,7 +27,7 @@ def tariff() -> None:
     """Tariffs: import, export, compare, roll back, look up."""
 
 
-for command in (import_tariff, export_tariff, layout, diff, rollback):
+for command in (import_tariff, export_tariff, columns, layout, diff, rollback):
     tariff.add_command(command)
 
 

@@ -44,6 +44,7 @@ from accounts.reaction import api as reaction
 from accounts.reports import api as questions
 from accounts.situation import api as situation
 from accounts.tariffs import api as tariffs
+from accounts.tariffs.uploads import api as uploads
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.events.account import OperatingMode
@@ -115,6 +116,7 @@ ROUTERS = (
     products.router,
     packages.router,
     tariffs.router,
+    uploads.router,
     payments.router,
     questions.router,
     situation.router,

@@ -37,6 +37,7 @@ from accounts.reports.store import Reports
 from accounts.situation.store import SituationStore
 from accounts.store import AccountStore
 from accounts.tariffs.store import TariffStore
+from accounts.tariffs.uploads.store import UploadStore
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.events.account import OperatingMode
@@ -53,6 +54,7 @@ class Dependencies:
     payments: PaymentStore
     claims: ClaimStore
     tariffs: TariffStore
+    uploads: UploadStore
     reports: Reports
     situation: SituationStore
     reaction: ReactionStore
@@ -103,6 +105,7 @@ class Dependencies:
             payments=PaymentStore(pool),
             claims=ClaimStore(pool),
             tariffs=TariffStore(pool, clock),
+            uploads=UploadStore(pool, clock),
             reports=Reports(pool),
             situation=SituationStore(pool, clock),
             reaction=ReactionStore(pool, clock),

@@ -30,10 +30,17 @@ class TimedVersion(VersionAnswer):
     state: Literal["in force", "to come", "past", "never"]
 
 
+class ListedTariff(VersionAnswer):
+    """A tariff as its latest version; `in_force` is the version in force now, null if none is."""
+
+    in_force: int | None
+    in_force_rows: int | None
+
+
 class TariffList(ListAnswer):
     """Every tariff, as its latest version."""
 
-    items: list[VersionAnswer]
+    items: list[ListedTariff]
 
 
 class VersionList(ListAnswer):

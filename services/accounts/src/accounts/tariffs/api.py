@@ -34,7 +34,7 @@ from ringfence_contracts.events.model import Id, Text
 
 router = APIRouter(prefix="/tariffs", tags=["tariffs"])
 MAX_TARIFF = 100 * 1024 * 1024
-_IN_MEMORY = 1024 * 1024
+IN_MEMORY = 1024 * 1024
 _CSV_BODY = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {}}}}}
 
 Version = Annotated[int, Query(ge=1, le=2**31 - 1)]
@@ -75,31 +75,39 @@ async def post_version(
     rows are counted and the first are listed by line. `diff` compares with the version in force at
     `effective_from`.
     """
+    with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as upload:
+        async for chunk in request.stream():
+            upload.write(chunk)
+        return answer_of(response, query, await import_from(upload, tariff_id, query, deps, who))
+
+
+async def import_from(
+    upload: IO[bytes], tariff_id: str, query: ImportQuery, deps: Deps, who: str
+) -> dict[str, Any]:
+    """Import a file: the first version that it makes, and how the file was read."""
     remembered = await deps.tariffs.layout(tariff_id, query.layout)
     layout = query.layout_from(remembered.layout)
     spec = VersionSpec(tariff_id=tariff_id, **query.version_fields())
     changed = layout != remembered.layout or query.layout is not None
     remember = remembered._replace(layout=layout) if changed else None
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as upload:
-        async for chunk in request.stream():
-            upload.write(chunk)
-        with await opened(upload, layout.sheet, decimal_comma=layout.decimal_comma) as table:
-            reader = TariffReader(_lines(table), layout)
-            version, new = await deps.tariffs.import_file(reader, spec, who, remember)
+    with await opened(upload, layout.sheet, decimal_comma=layout.decimal_comma) as table:
+        reader = TariffReader(lines_of(table), layout)
+        version, new = await deps.tariffs.import_file(reader, spec, who, remember)
     read = {"columns": _columns(layout.mapping), "unused_columns": reader.unused}
-    return _answer(response, version, new, spec, **read, layout=remembered.name)
+    return {**version, "new": new, "dry_run": query.dry_run, **read, "layout": remembered.name}
 
 
-def _lines(upload: IO[bytes]) -> Iterator[bytes]:
+def lines_of(upload: IO[bytes]) -> Iterator[bytes]:
     """The lines of a file, each read up to one byte more than a line may have."""
     return iter(partial(upload.readline, MAX_LINE + 1), b"")
 
 
-def _answer(
-    response: Response, version: dict[str, Any], new: bool, spec: VersionSpec, **more: object
+def answer_of(
+    response: Response, asked: NewVersionFields, version: dict[str, Any]
 ) -> dict[str, Any]:
-    response.status_code = 201 if new and not spec.dry_run else 200
-    return {**version, "new": new, "dry_run": spec.dry_run, **more}
+    """The version, with the status 201 if it was made by this request."""
+    response.status_code = 201 if version["new"] and not asked.dry_run else 200
+    return version
 
 
 @router.post(
@@ -115,7 +123,7 @@ async def post_rollback(
     """Make a new version with the rows of an older one, or show what that would change."""
     spec = VersionSpec(tariff_id=tariff_id, restores=body.to, **body.model_dump(exclude={"to"}))
     version, new = await deps.tariffs.rollback(spec, who)
-    return _answer(response, version, new, spec)
+    return answer_of(response, body, {**version, "new": new, "dry_run": body.dry_run})
 
 
 @router.get("", response_model=TariffList, response_model_exclude_unset=True, dependencies=[READ])

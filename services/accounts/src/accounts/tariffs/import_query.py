@@ -1,5 +1,6 @@
 """The parameters of an import: of the version that it makes, and of the layout of its file."""
 
+import csv
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -39,7 +40,9 @@ class ImportQuery(NewVersionFields):
         [], description="FIELD=COLUMN; remembered with the tariff when a version is made"
     )
     ignore_columns: list[Annotated[str, Field(max_length=2000)]] = Field(
-        [], description="names of columns, separated by commas, from which nothing is computed"
+        [],
+        description="names of columns, separated by commas, from which nothing is computed; a name"
+        " with a comma in quotes",
     )
     header_line: Literal["present", "none"] | None = Field(
         None, description="none: the first line is a row, and `map` gives positions (#2)"
@@ -103,4 +106,12 @@ class ImportQuery(NewVersionFields):
             "put_in_front": self.put_in_front,
         }
         layout = remembered.with_settings({**given, "mapping": mapping})
-        return layout.ignoring(name for cell in self.ignore_columns for name in cell.split(","))
+        return layout.ignoring(name for cell in self.ignore_columns for name in _names_in(cell))
+
+
+def _names_in(cell: str) -> list[str]:
+    """The names in a parameter; one with a comma is written in quotes."""
+    try:
+        return next(csv.reader([cell], skipinitialspace=True, strict=True), [""])
+    except csv.Error:
+        return cell.split(",")

@@ -17,7 +17,6 @@ from accounts.tariffs.store_export import export_rows
 from accounts.tariffs.store_layouts import NamedLayout, find_layout, forget_layout, save_layout
 from accounts.tariffs.store_rows import KINDS, change_rows, rows_of, stage, summary
 from accounts.tariffs.store_versions import (
-    VERSION,
     VersionSpec,
     lock_tariff,
     publish,
@@ -96,10 +95,15 @@ class TariffStore:
         return found
 
     async def latest(self) -> list[dict[str, Any]]:
-        """The latest version of every tariff."""
+        """The latest version of every tariff, and which one is in force now, with its rows."""
         rows = await self._pool.fetch(
-            VERSION.replace("select", "select distinct on (tariff_id)", 1)
-            + " order by tariff_id, version_id desc"
+            "select distinct on (v.tariff_id) v.version_id, v.tariff_id, v.name, v.currency,"
+            " v.effective_from, v.rows, v.sha256, v.created_at, v.created_by, v.restores,"
+            " f.version_id as in_force, f.rows as in_force_rows from accounts.tariff_version v"
+            " left join accounts.tariff_time f on f.tariff_id = v.tariff_id"
+            " and f.effective_from <= $1 and coalesce(f.until > $1, true)"
+            " order by v.tariff_id, v.version_id desc",
+            self._clock.now(),
         )
         return [dict(row) for row in rows]
 

@@ -1,10 +1,8 @@
 """Servers: what is off there, what fails, pauses; and one server beside the products on it."""
 
 import asyncio
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -12,7 +10,7 @@ from starlette.responses import Response
 
 from console.api.client import ApiRefused
 from console.web.commands import carried_out
-from console.web.forms import read_form
+from console.web.forms import local_instant, read_form
 from console.web.page import Visit
 
 _SHOWN = 100
@@ -57,7 +55,7 @@ async def pause(request: Request) -> Response:
     body = {"reason": form["reason"]}
     if form["until"]:
         try:
-            body["until"] = _as_instant(form["until"], visit.console.formats.zone)
+            body["until"] = local_instant(form["until"], visit.console.formats.zone)
         except ValueError:
             problem = f"until: {form['until']!r}: expected a time such as 2026-12-01T17:00"
             return visit.go("/servers", problem, bad=True)
@@ -120,12 +118,6 @@ async def _examination(visit: Visit) -> dict[str, Any]:
     if not asked:
         return {"job": None}
     return {"job": await visit.get(f"/jobs/{quote(asked, safe='')}")}
-
-
-def _as_instant(text: str, zone: str) -> str:
-    """A time of the operator's zone, as a browser's field writes it, with its offset."""
-    found = datetime.fromisoformat(text)
-    return (found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))).isoformat()
 
 
 def _id(request: Request) -> str:

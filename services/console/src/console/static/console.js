@@ -119,9 +119,9 @@ function tabs() {
   });
 }
 
-// Keys: / search, g n now, g c clients, g u unrated, g s servers, g e settings.
+// Keys: / search, g n now, g c clients, g u unrated, g r rates, g s servers, g e settings.
 function keys() {
-  const paths = { n: "/", c: "/clients", u: "/unrated", s: "/servers", e: "/settings" };
+  const paths = { n: "/", c: "/clients", u: "/unrated", r: "/rates", s: "/servers", e: "/settings" };
   let went = 0;
   document.addEventListener("keydown", (press) => {
     if (press.ctrlKey || press.metaKey || press.altKey) return;
@@ -137,6 +137,25 @@ function keys() {
       location.assign(paths[press.key]);
     }
   });
+}
+
+// A file that is dropped on its form is chosen there.
+function drops() {
+  for (const form of document.querySelectorAll("form[data-drop]")) {
+    const file = form.querySelector("input[type=file]");
+    form.addEventListener("dragover", (drag) => {
+      drag.preventDefault();
+      form.classList.add("over");
+    });
+    form.addEventListener("dragleave", () => form.classList.remove("over"));
+    form.addEventListener("drop", (drop) => {
+      drop.preventDefault();
+      form.classList.remove("over");
+      if (!drop.dataTransfer.files.length) return;
+      file.files = drop.dataTransfer.files;
+      if (form.reportValidity()) form.submit();
+    });
+  }
 }
 
 // A login link has its secret behind the #, which browsers send to nobody.
@@ -158,5 +177,6 @@ login();
 addEventListener("hashchange", login); // a link that is opened where the page is open already
 listen();
 tabs();
+drops();
 keys();
 once();

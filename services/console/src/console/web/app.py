@@ -15,9 +15,10 @@ from console.api.client import Api, ApiAway, ApiRefused, NotLoggedIn
 from console.feed.hub import Hub
 from console.feed.stream import stream
 from console.own.routes import ROUTES as OWN
-from console.pages import calls, client, clients, dead, login, now, servers
+from console.pages import calls, client, clients, dead, decks, login, now, servers
 from console.pages.settings import routes as settings
 from console.web.formats import Formats
+from console.web.forms import FileTooLarge
 from console.web.headers import SecurityHeaders
 from console.web.page import FOLDER, Company, Console, Visit, templates_of
 from console.web.session import ForeignForm, end
@@ -66,6 +67,7 @@ def create_app(
             Route("/servers/{server_id}/inventory", servers.read_again, methods=["POST"]),
             Route("/servers/{server_id}/products", servers.give, methods=["POST"]),
             *settings.ROUTES,
+            *decks.ROUTES,
             Route("/stream", stream),
             *OWN,
             Mount("/static", StaticFiles(directory=FOLDER / "static")),
@@ -76,12 +78,14 @@ def create_app(
             ApiRefused: _refused,
             ApiAway: _away,
             ForeignForm: _foreign,
+            FileTooLarge: _too_large,
             HTTPException: _unknown,
         },
     )
     app.state.console = Console(
         api, hub, formats, clock, templates_of(formats), company or Company()
     )
+    app.state.console.templates.filters["labelled"] = decks.in_words
     app.state.stop = stop
     return app
 
@@ -114,6 +118,15 @@ async def _away(request: Request, error: Exception) -> Response:
 async def _foreign(request: Request, error: Exception) -> Response:
     lines = ["The form was not made by a page of this session. Open the page again, and repeat it."]
     return Visit(request).render("problem.html", status=403, title="Not done", lines=lines)
+
+
+async def _too_large(request: Request, error: Exception) -> Response:
+    assert isinstance(error, FileTooLarge)
+    lines = [
+        f"The file is larger than {error.most // 2**20} MiB, and nothing of it was taken. Save it"
+        " as CSV, or leave out sheets and columns that are no prices."
+    ]
+    return Visit(request).render("problem.html", status=413, title="Too large", lines=lines)
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

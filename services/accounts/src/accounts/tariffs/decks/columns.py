@@ -167,21 +167,22 @@ def find_columns(
     wanted = {field: mapping.get(field, field) for field in FIELDS}
     required = required_fields(mapping, default_increment=default_increment)
     needed = {f: c for f, c in wanted.items() if f in required or f in mapping}
-    missing = {f: c for f, c in needed.items() if not _places_of(c, names)}
+    missing = {f: c for f, c in needed.items() if not places_of(c, names)}
     if missing:
         raise missing_columns(header, missing)
-    twice = [_column_label(f, c) for f, c in wanted.items() if len(_places_of(c, names)) > 1]
+    twice = [_column_label(f, c) for f, c in wanted.items() if len(places_of(c, names)) > 1]
     if twice:
         expected = f"each column once; more than once: {', '.join(twice)}"
         raise BadInput("header", _listed(header), expected)
-    found = {f: _places_of(c, names) for f, c in wanted.items()}
+    found = {f: places_of(c, names) for f, c in wanted.items()}
     places = {f: at[0] for f, at in found.items() if at}
     used = set(places.values())
     unused = [name.strip() for at, name in enumerate(header) if at not in used and name.strip()]
     return ColumnPlan(places, unused)
 
 
-def _places_of(column: str, names: Sequence[str]) -> list[int]:
+def places_of(column: str, names: Sequence[str]) -> list[int]:
+    """The places of a column, named or a position such as `#2`, among the keys of names."""
     position = _POSITION.fullmatch(column)
     if position and column_key(column) not in names:
         at = int(position[1]) - 1
@@ -195,7 +196,7 @@ def missing_columns(header: Sequence[str], missing: Mapping[str, str]) -> BadInp
     expected = (
         f"a header row with {', '.join(REQUIRED)} or what they are mapped to; missing: {labels}"
     )
-    meant = _proposals(header, missing)
+    meant = proposed_columns(header, missing)
     if meant:
         expected += f". Is it this? {_map_options(meant)}"
         used = {column_key(column) for column in meant.values()}
@@ -207,7 +208,7 @@ def missing_columns(header: Sequence[str], missing: Mapping[str, str]) -> BadInp
     return BadInput("header", _listed(header), expected)
 
 
-def _proposals(header: Sequence[str], missing: Mapping[str, str]) -> dict[str, str]:
+def proposed_columns(header: Sequence[str], missing: Mapping[str, str]) -> dict[str, str]:
     """Columns whose names are often used for what is missing, and for what may be there."""
     optional = [f for f in OTHER_NAMES if f not in REQUIRED]
     meant = {f: _alike(f, header) for f in (*missing, *optional)}
@@ -244,7 +245,7 @@ def check_unused(unused: Sequence[str], ignored: Iterable[str]) -> None:
     open_columns = [name for name in unused if column_key(name) not in known]
     if not open_columns:
         return
-    hints = {field: name for name in open_columns if (field := _field_of(name))}
+    hints = {field: name for name in open_columns if (field := meant_field(name))}
     expected = (
         "columns that the import reads, or that --ignore-columns names: nothing is computed from "
         f"these, and a price may depend on them. Either: {_ignore_option(open_columns)}"
@@ -255,7 +256,8 @@ def check_unused(unused: Sequence[str], ignored: Iterable[str]) -> None:
     raise BadInput("ignore_columns", ", ".join(open_columns), expected)
 
 
-def _field_of(column: str) -> str:
+def meant_field(column: str) -> str:
+    """The optional field that a column of this name often holds; blank if none."""
     optional = [f for f in OTHER_NAMES if f not in REQUIRED]
     return next((f for f in optional if column_key(column) in map(column_key, OTHER_NAMES[f])), "")
 

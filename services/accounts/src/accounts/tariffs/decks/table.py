@@ -6,6 +6,7 @@ Pure: without clock, socket, database or logger.
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -44,6 +45,37 @@ class DeckTable(NamedTuple):
 
 def find_table(lines: Iterable[str], layout: DeckLayout) -> DeckTable:
     """The table of a file. Raises BadInput when its header is not there."""
+    head, written, source, layout = _beginning(lines, layout)
+    if not layout.header:
+        table = _without_header(head, written, source, layout)
+        if "Prefix" not in layout.mapping:
+            lines_written = [head[at] for at in written]
+            raise BadInput("map", "", _positions(lines_written, table.delimiter, layout))
+        return table
+    at, delimiter = _header_line(head, written, layout)
+    cells = _cells(head[at], delimiter)
+    _check_header(cells, [head[line] for line in written], delimiter, layout)
+    return _below(head, written, at, source, cells, delimiter, layout)
+
+
+def seen_table(lines: Iterable[str], layout: DeckLayout) -> DeckTable:
+    """The table that a file seems to have, whatever its columns are.
+
+    A file whose header seems to be a row is read without one. Raises BadInput for an empty file.
+    """
+    head, written, source, layout = _beginning(lines, layout)
+    if layout.header:
+        at, delimiter = _header_line(head, written, layout)
+        cells = _cells(head[at], delimiter)
+        if not _is_row(cells):
+            return _below(head, written, at, source, cells, delimiter, layout)
+    return _without_header(head, written, source, replace(layout, header=False))
+
+
+def _beginning(
+    lines: Iterable[str], layout: DeckLayout
+) -> tuple[list[str], list[int], Iterator[str], DeckLayout]:
+    """The first lines, the places of those that are not blank, the rest, and the layout."""
     source = iter(lines)
     head = list(islice(source, LOOKED_AT))
     written = [at for at, line in enumerate(head) if line.strip(_BLANK)]
@@ -51,13 +83,16 @@ def find_table(lines: Iterable[str], layout: DeckLayout) -> DeckTable:
         raise BadInput("header", "", f"a header row with {', '.join(REQUIRED)}")
     if tuple(cell.strip() for cell in _try(head[written[0]], ",")) == EXPORTED:
         layout = DeckLayout()
-    if not layout.header:
-        return _without_header(head, written, source, layout)
-    at, delimiter = _header_line(head, written, layout)
-    cells = _cells(head[at], delimiter)
-    _check_header(cells, [head[line] for line in written], delimiter, layout)
-    above = written.index(at)
-    return DeckTable(cells, delimiter, above, at + 1, chain(head[at + 1 :], source), layout)
+    return head, written, source, layout
+
+
+def _below(
+    head: list[str], written: list[int], at: int, rest: Iterator[str], cells: list[str],
+    delimiter: str, layout: DeckLayout,
+) -> DeckTable:  # fmt: skip
+    """The table below the header in line `at`."""
+    lines = chain(head[at + 1 :], rest)
+    return DeckTable(cells, delimiter, written.index(at), at + 1, lines, layout)
 
 
 def _without_header(
@@ -67,8 +102,6 @@ def _without_header(
     delimiter = _chosen(layout) or max(DELIMITERS.values(), key=lambda d: len(_try(first, d)))
     width = max(len(_try(head[at], delimiter)) for at in written)
     names = [f"#{at}" for at in range(1, width + 1)]
-    if "Prefix" not in layout.mapping:
-        raise BadInput("map", "", _positions([head[at] for at in written], delimiter, layout))
     return DeckTable(names, delimiter, 0, 0, chain(head, rest), layout)
 
 
@@ -90,14 +123,19 @@ def _header_line(head: list[str], written: list[int], layout: DeckLayout) -> tup
     if not found and not chosen:  # nothing is known: propose by the widest reading of a header
         widest = max(
             ((at, d) for at in written for d in delimiters),
-            key=lambda p: len(_try(head[p[0]], p[1])),
+            key=lambda p: _width(head[p[0]], p[1]),
         )
         best = next((at, widest[1]) for at in written if _wide(head, at, widest))
     return best
 
 
 def _wide(head: list[str], at: int, widest: tuple[int, str]) -> bool:
-    return len(_try(head[at], widest[1])) == len(_try(head[widest[0]], widest[1]))
+    return _width(head[at], widest[1]) == _width(head[widest[0]], widest[1])
+
+
+def _width(line: str, delimiter: str) -> int:
+    """How many cells are written in a line: a title before a table is filled up with blank ones."""
+    return sum(bool(cell.strip()) for cell in _try(line, delimiter))
 
 
 def _check_header(cells: list[str], written: list[str], delimiter: str, layout: DeckLayout) -> None:
@@ -120,7 +158,20 @@ def _is_row(cells: Sequence[str]) -> bool:
 
 def _positions(written: Sequence[str], delimiter: str, layout: DeckLayout) -> str:
     """The options that give each column its field, by what the first rows hold."""
-    rows = [[cell.strip() for cell in _try(line, delimiter)] for line in written[:20]]
+    rows = [_try(line, delimiter) for line in written[:20]]
+    found = guessed_fields(rows, layout)
+    steps = ("InitialIncrement", "NextIncrement")
+    fields = ("Description", "Prefix", "RateValue", *(step for step in steps if step in found))
+    named = [f'--map "{field}={found.get(field, "#" + chr(8230))}"' for field in fields]
+    words = " ".join(named)
+    if len(fields) == 3 and not layout.increment:
+        words += " and --increment, such as --increment 60/60"
+    return f"{words}: #2 is the second column"
+
+
+def guessed_fields(rows: Sequence[Sequence[str]], layout: DeckLayout) -> dict[str, str]:
+    """The position of the column of each field, by what rows without a header hold."""
+    rows = [[cell.strip() for cell in row] for row in rows]
     width = max(map(len, rows), default=0)
     columns = [[row[at] for row in rows if at < len(row) and row[at]] for at in range(width)]
     codes = [at for at, c in enumerate(columns) if c and all(map(_INTEGER.fullmatch, c))]
@@ -131,15 +182,12 @@ def _positions(written: Sequence[str], delimiter: str, layout: DeckLayout) -> st
         "Prefix": codes,
         "RateValue": [at for at in prices if at not in codes],
     }
-    named = [f'--map "{field}=#{at[0] + 1 if at else chr(8230)}"' for field, at in found.items()]
-    words = " ".join(named)
+    guessed = {field: f"#{at[0] + 1}" for field, at in found.items() if at}
     steps = codes[1:3] if found["RateValue"] else []
     if len(steps) == 2 and not layout.increment:
         fields = ("InitialIncrement", "NextIncrement")
-        words += "".join(f' --map "{f}=#{at + 1}"' for f, at in zip(fields, steps, strict=True))
-    elif not layout.increment:
-        words += " and --increment, such as --increment 60/60"
-    return f"{words}: #2 is the second column"
+        guessed |= {field: f"#{at + 1}" for field, at in zip(fields, steps, strict=True)}
+    return guessed
 
 
 def _chosen(layout: DeckLayout) -> str | None:
