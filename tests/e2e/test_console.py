@@ -2,6 +2,7 @@
 
 import re
 
+import httpx
 import pytest
 from playwright.async_api import FilePayload, Page, expect
 
@@ -49,9 +50,13 @@ async def log_in(page: Page, town: StackHarness) -> None:
 
 async def looked_at_deck(town: StackHarness, text: str) -> str:
     """Upload a carrier's file; the path of its page."""
-    path = f"/tariffs/{TARIFF}/decks?file_name=lyria.csv"
-    deck = await town.door.post(path, content=text.encode())
-    return f"/rates/{TARIFF}/decks/{deck['deck_id']}"
+    async with httpx.AsyncClient(base_url=town.stack.api_url) as http:
+        answer = await http.post(
+            f"/v1/tariffs/{TARIFF}/decks?file_name=lyria.csv",
+            content=text.encode(),
+            headers={"Authorization": f"Bearer {town.stack.api_token}"},
+        )
+    return f"/rates/{TARIFF}/decks/{answer.json()['deck_id']}"
 
 
 async def test_a_client_is_seen_to_run_out_pays_and_is_back_without_a_reload(
@@ -337,15 +342,17 @@ async def test_a_carriers_file_is_mapped_compared_put_in_force_and_charged(
         await page.get_by_role("button", name="Look at it").click()
         await expect(page.locator(".result.bad").first).to_contain_text("Prefix")
         await page.get_by_label("What Note is used as").select_option("-")
+        # A simulated call is over when it is posted, so it began before now.
+        await page.get_by_label("In force from").fill("2026-01-02T00:00")
         await page.get_by_role("button", name="Compare").click()
         await expect(page.locator(".strip .bad")).to_contain_text("removed")
         await expect(page.get_by_role("row", name="dearer").first).to_be_visible()
-        await page.get_by_role("button", name="Put in force now").click()
+        await page.get_by_role("button", name="Put in force from").click()
         await expect(page.locator(".result.good")).to_contain_text("are priced by version 2")
 
         await town.door.pbx("calls", [{**MINUTE, "billsec": 61}])
         await page.goto(f"{town.stack.console_url}/clients/{SHOP.account_id}")
-        await expect(page.locator(".tab").get_by_text("$4.80").first).to_be_visible(timeout=SOON_MS)
+        await expect(page.locator(".tab").get_by_text("$5.76").first).to_be_visible(timeout=SOON_MS)
 
         await page.goto(f"{town.stack.console_url}/rates/{TARIFF}")
         await page.get_by_role("link", name="Roll back to it").click()
@@ -369,9 +376,9 @@ async def test_every_page_can_be_used_by_everyone_at_both_widths(
         "rate": f"/rates/{TARIFF}",
         "rate-changes": f"/rates/{TARIFF}/changes?old=1&new=2",
         "rollback": f"/rates/{TARIFF}/rollback?to=2",
-        "deck": await looked_at_deck(town, "Destination,Code,Rate,Increment\nCanada,1,0.02,6\n"),
+        "deck": await looked_at_deck(town, "Place,Dial Code,Price,Increment\nCanada,1,0.02,6\n"),
         "deck-compared": await looked_at_deck(
-            town, "Description,Prefix,RateValue,Increment\nCanada,1,0.02,6\nChile,56,0.1,1\n"
+            town, "Destination,Code,Rate,Increment\nCanada,1,0.02,6\nChile,56,0.1,1\n"
         ),
         "servers": "/servers",
         "server": f"/servers/{PBX_ID}",

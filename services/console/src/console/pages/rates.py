@@ -146,10 +146,10 @@ def made(visit: Visit, version: ApiAnswer) -> str:
     """What a new version does, in words."""
     if not version["new"]:
         return "Nothing to do: these prices are in force from then on already."
-    at = visit.console.formats.instant(version["effective_from"])
+    at, rows = visit.console.formats.instant(version["effective_from"]), version["rows"]
     return (
         f"{version['tariff_id']}: calls from {at} on are priced by version"
-        f" {version['version_id']}, with {version['rows']} prefixes."
+        f" {version['version_id']}, with {rows} prefix{'' if rows == 1 else 'es'}."
     )
 
 

@@ -117,9 +117,12 @@ def _proposed(
         meant = proposed_columns(table.header, missing)
     else:
         meant = {f: c for f, c in guessed_fields(rows, table.layout).items() if f in missing}
+    names = [column_key(name) for name in table.header]
+    # A field that is mapped to another column than this file has may be there by its own name.
+    meant |= {field: field for field in missing if places_of(field, names)}
     found: dict[int, str] = {}
     for field, column in meant.items():
-        for at in places_of(column, [column_key(name) for name in table.header]):
+        for at in places_of(column, names):
             if at not in used:
                 found.setdefault(at, field)
     for at, name in enumerate(table.header):

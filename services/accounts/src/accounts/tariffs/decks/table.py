@@ -123,19 +123,20 @@ def _header_line(head: list[str], written: list[int], layout: DeckLayout) -> tup
     if not found and not chosen:  # nothing is known: propose by the widest reading of a header
         widest = max(
             ((at, d) for at in written for d in delimiters),
-            key=lambda p: _width(head[p[0]], p[1]),
+            key=lambda p: _written(_try(head[p[0]], p[1])),
         )
         best = next((at, widest[1]) for at in written if _wide(head, at, widest))
     return best
 
 
 def _wide(head: list[str], at: int, widest: tuple[int, str]) -> bool:
-    return _width(head[at], widest[1]) == _width(head[widest[0]], widest[1])
+    cells, most = _try(head[at], widest[1]), _try(head[widest[0]], widest[1])
+    # A title before a table is filled up with blank cells.
+    return len(cells) == len(most) and 2 * _written(cells) >= _written(most)
 
 
-def _width(line: str, delimiter: str) -> int:
-    """How many cells are written in a line: a title before a table is filled up with blank ones."""
-    return sum(bool(cell.strip()) for cell in _try(line, delimiter))
+def _written(cells: Sequence[str]) -> int:
+    return sum(bool(cell.strip()) for cell in cells)
 
 
 def _check_header(cells: list[str], written: list[str], delimiter: str, layout: DeckLayout) -> None:

@@ -80,7 +80,7 @@ async def get_columns(
 ) -> dict[str, Any]:
     """The columns of an uploaded file as they would be read, and what they may be meant for.
 
-    The parameters are those of an import. Nothing is refused that a mapping can put right.
+    The parameters are those of an import. Nothing is refused that a mapping can correct.
     """
     remembered = await deps.tariffs.layout(tariff_id, query.layout)
     layout = query.layout_from(remembered.layout)
