@@ -45,7 +45,7 @@ class Rates:
     async def compared(self, where: str, **chosen: str) -> tuple[str, str]:
         """Fill in the form of a file's page, and send it; the address and the page that follow."""
         here = where.partition("?")[0]
-        asked: list[tuple[str, str]] = []
+        asked: list[tuple[str, str | int | float | bool | None]] = []
         form = (await self.console.page(where)).split("How the file is read")[1]
         for tag in re.findall(r"<input[^>]*>|<select.*?</select>", form, re.S):
             if found := FIELD.match(tag):
