@@ -362,6 +362,7 @@ async def import_deck_of_carrier(day: Day) -> None:
     file = day.file("carrier.csv", CARRIER_CSV)
     currency = ("--currency", "CAD", "--dry-run")
     await day.run("tariff", "import", "lyria", file, *currency)
+    await day.run("tariff", "columns", "lyria", file)
     declared = (
         "--map", "Description=Destination", "--map", "Prefix=Code", "--map", "RateValue=New Rate",
         "--increment", "60/1", "--decimal", "comma",
