@@ -142,6 +142,8 @@ async def test_a_setting_is_named_as_the_page_names_it(rates: Rates) -> None:
     assert "--rate-per" not in page
     _, page = await rates.compared(where, rate_per="second")
     assert '<td class="number">0.06</td>' in page
+    _, page = await rates.compared(where, rate_per="second", price_unit="hundredth")
+    assert '<td class="number">0.0006</td>' in page
 
 
 async def test_a_workbook_is_read_and_a_file_without_names_is_mapped_by_position(

@@ -36,6 +36,7 @@ _LABELS = {
     "decimal": "“decimal sign”",
     "increment": "“increment of all rows”",
     "rate-per": "“rates are per”",
+    "price-unit": "“prices are in”",
     "dates": "“dates are written”",
     "zone": "“dates begin in the zone”",
     "encoding": "“letters are encoded as”",
@@ -47,7 +48,7 @@ _LABELS = {
 """What the page calls an option of the command."""
 
 _OPTION = re.compile(rf"--({'|'.join(_LABELS)})\b")
-_CHOICES = ("header_line", "delimiter", "decimal", "rate_per", "dates", "encoding")
+_CHOICES = ("header_line", "delimiter", "decimal", "rate_per", "price_unit", "dates", "encoding")
 _TEXTS = ("increment", "sheet", "put_in_front")
 """Settings that a blank field resets."""
 
