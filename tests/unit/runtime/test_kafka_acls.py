@@ -1,6 +1,7 @@
 """What each login may do on brokers with access control."""
 
 import json
+import re
 import shlex
 
 import pytest
@@ -8,10 +9,12 @@ from click.testing import CliRunner
 
 from notifier.operator.channels import GROUP
 from rating.jobs.wiring import GROUP as JOBS_GROUP
+from rating.unrated.rows import GROUP as ROWS_GROUP
 from ringfence.kafka.access.acls import CONSOLE, OPERATOR, SETUP, accesses, commands
 from ringfence.kafka.access.granting import grants
 from ringfence.kafka.command import topics
 from ringfence_contracts.topics import ALL_TOPICS, dead_letter_topics, topic_configs
+from tests.support.sources import ROOT, SOURCES, text_of
 
 BY_LOGIN = {access.login: access for access in accesses()}
 
@@ -41,11 +44,22 @@ def test_groups_are_those_of_the_services() -> None:
         "balance-watch": ("balance-watch",),
         "cdr-ingest": ("cdr-ingest",),
         "notifier": ("notifier", GROUP),
-        "rating": ("rating", JOBS_GROUP),
+        "rating": ("rating", JOBS_GROUP, ROWS_GROUP),
         "suspender": ("suspender",),
         OPERATOR: ("rating",),
         CONSOLE: (),
     }
+
+
+def test_every_group_that_a_service_names_is_granted_to_it() -> None:
+    named = {
+        (path.relative_to(ROOT / "services").parts[0], group)
+        for path in SOURCES
+        if path.is_relative_to(ROOT / "services")
+        for group in re.findall(r'^GROUP = "([^"]+)"', text_of(path), re.MULTILINE)
+    }
+    assert len(named) >= 3
+    assert [(name, group) for name, group in named if group not in BY_LOGIN[name].groups] == []
 
 
 def test_an_owner_sees_how_far_its_readers_are_and_reads_its_own_states() -> None:

@@ -28,17 +28,19 @@ class NeededScope:
 
     `server`: the one in the path; `client`: those of the products of the client in the path.
     A scope None: any token is enough, but a client's. `own`: a client's session, and nothing else.
+    `without_token`: anybody; the request is a login.
     """
 
     scope: TokenScope | None
     concerns: Concerns = "any"
     own: bool = False
+    without_token: bool = False
 
     async def __call__(self, request: Request) -> None:
         """Raise Forbidden unless the token of the request allows it."""
-        caller: Caller | None = getattr(request.state, "caller", None)
-        if caller is None:  # BearerAuth lets logins pass, and nothing else
+        if self.without_token:  # BearerAuth lets it pass
             return
+        caller: Caller = request.state.caller
         check_realm(caller, own=self.own)
         if self.scope is None:
             return
@@ -57,7 +59,7 @@ class NeededScope:
 ANY_TOKEN = Depends(NeededScope(None))
 """The request concerns its own token alone."""
 
-NO_TOKEN = Depends(NeededScope(None))
+NO_TOKEN = Depends(NeededScope(None, without_token=True))
 """The request is a login; BearerAuth lets it pass."""
 
 OWN = Depends(NeededScope(None, own=True))

@@ -25,7 +25,7 @@ SETUP = "setup"
 CONSOLE = "console"
 """The login of the web pages, which show every topic and how far its readers are."""
 
-_MORE_GROUPS = {"notifier": ("notifier-channels",), "rating": ("rating-jobs",)}
+_MORE_GROUPS = {"notifier": ("notifier-channels",), "rating": ("rating-jobs", "rating-rows")}
 _MORE_READS = {
     "rating": (CALL_RATED, BALANCE_CHANGED),
     "accounts": (ACCOUNT_CHANGED,),
