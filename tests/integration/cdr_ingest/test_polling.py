@@ -174,7 +174,6 @@ async def heard_number(heard: Ear, server_id: str, number: int) -> bool:
     return len(await heard.call_ids(server_id)) == number
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1800)
 async def test_forty_thousand_calls_are_ingested_in_bounded_memory(
     server_id: str,

@@ -63,7 +63,7 @@ async def uploaded(
         await _drop(request, most * _READ_AND_DROPPED)
         raise FileTooLarge(most)
     async with request.form(max_files=1, max_fields=50) as form:
-        check_form(request, str(form.get("proof", "")))
+        check_form(request, str(form.get("proof", "")), token_of(request))
         file = form.get("file")
         fields = {name: str(form.get(name, ""))[:_LONGEST].strip() for name in names}
         chosen = file if isinstance(file, UploadFile) and file.filename else None
