@@ -248,7 +248,7 @@ async def test_a_client_opens_its_page_by_the_link_in_a_mail(town: StackHarness)
         await expect(page.get_by_text("1.8 CAD")).to_be_visible()
 
         await page.get_by_role("link", name="Mails").click()
-        await page.get_by_label("My credit is low").fill("3.50")
+        await page.get_by_role("textbox", name="My credit is low").fill("3.50")
         await page.get_by_role("button", name="Save").click()
         await expect(page.locator(".result.good")).to_be_visible()
         found = await town.door.ask(f"/clients/{SHOP.account_id}")
