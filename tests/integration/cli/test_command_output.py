@@ -217,8 +217,7 @@ async def look(day: Day) -> None:
     await day.refreshed()
     await day.all(
         "client list", "client list --state off", "client show 1001", "client history 1001",
-        "client show nobody", "client link nobody", "client link 1001 --revoke",
-        "client list --state asleep", "product list", "product list 1001",
+        "client show nobody", "client list --state asleep", "product list", "product list 1001",
         "product fields", "product show 1001 pbx-1001", "product show 1001 nothing",
         "package list", "package show prepaid", "package show nothing", "services",
         "services 1001 --elements", "services nobody", "calls 1001", "calls nobody", "ledger 1001",
@@ -479,6 +478,7 @@ async def let_operators_in(day: Day) -> None:
     await day.run("operator", "password", "anna", "--password-file", str(file))
     await day.run("operator", "change", "anna", "--scope", "read")
     await day.run("operator", "link", "anna", "--utc")
+    await day.all("client link nobody", "client link 1001 --revoke")
     await day.run("operator", "list")
     await day.run("operator", "disable", "anna")
     await day.run("operator", "link", "anna")
