@@ -203,7 +203,7 @@ ROUTES = (
     Route("/rates/{tariff_id}", rates.one),
     Route("/rates/{tariff_id}/changes", rates.changes),
     Route("/rates/{tariff_id}/export.csv", rates.export),
-    Route("/rates/{tariff_id}/forget", rates.forget, methods=["POST"]),
+    Route("/rates/{tariff_id}/forget", rates.drop_layout, methods=["POST"]),
     Route("/rates/{tariff_id}/rollback", rates.ask_rollback, methods=["GET"]),
     Route("/rates/{tariff_id}/rollback", rates.roll_back, methods=["POST"]),
     Route("/rates/{tariff_id}/decks/{deck_id}", show),

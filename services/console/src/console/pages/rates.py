@@ -131,7 +131,7 @@ async def export(request: Request) -> Response:
     )
 
 
-async def forget(request: Request) -> Response:
+async def drop_layout(request: Request) -> Response:
     """Forget how the carrier's files are laid out."""
     visit, page = Visit(request), f"/rates/{tariff_id(request)}"
     await read_form(request)
