@@ -53,7 +53,7 @@ async def test_all_templates_are_listed_with_where_they_are_edited(
 ) -> None:
     await loaded(database)
     page = await console.page("/settings/mails")
-    assert page.count("packaged") == 6
+    assert page.count("packaged") == 8
     assert "RINGFENCE_NOTIFIER_TEMPLATES_DIR" in page
     own = "Subject: <b>Low</b>\n<p>US${$client_credit}</p>"
     (tmp_path / "Low Balance Alert.tpl").write_text(own)

@@ -103,7 +103,7 @@ async def test_the_templates_are_written_as_they_are_loaded_and_replaced_at_the_
     assert [(row["language"], row["template"]) for row in rows] == [
         (language, name)
         for language in ("en", "fr")
-        for name in ("Low Balance Alert", "VoIP Restored", "VoIP Zero Balance")
+        for name in ("Low Balance Alert", "VoIP Restored", "VoIP Zero Balance", "Your Page")
     ]
     first = rows[0]
     assert (first["own"], first["folder"], first["warnings"]) == (False, "/etc/mails", [])
