@@ -90,7 +90,7 @@ def completed(*words: str) -> list[str]:
 @pytest.mark.processes
 def test_bash_completes_commands_options_and_choices() -> None:
     assert completed("ringfence", "cl") == ["client"]
-    assert completed("ringfence", "client", "l") == ["list"]
+    assert completed("ringfence", "client", "li") == ["link", "list"]
     assert completed("ringfence", "client", "list", "--js") == ["--json"]
     assert completed("ringfence", "client", "list", "--level", "e") == ["exhausted"]
     assert "client" in completed("ringfence", "")
