@@ -1,10 +1,11 @@
 """An operator's day in a real browser, on the whole stack."""
 
 import re
+from datetime import UTC, datetime
 
 import httpx
 import pytest
-from playwright.async_api import FilePayload, Page, expect
+from playwright.async_api import Page, expect
 
 from ringfence_local.demo.sample import TARIFF, SampleClient
 from ringfence_local.demo.scene import PBX_ID
@@ -57,6 +58,37 @@ async def looked_at_deck(town: StackHarness, text: str) -> str:
             headers={"Authorization": f"Bearer {town.stack.api_token}"},
         )
     return f"/rates/{TARIFF}/decks/{answer.json()['deck_id']}"
+
+
+async def drop_file(page: Page, name: str, text: str) -> None:
+    """Drop a file on the form that takes one, as a person does with the mouse."""
+    dragged = await page.evaluate_handle(
+        "([name, text]) => { const drag = new DataTransfer();"
+        " drag.items.add(new File([text], name, { type: 'text/csv' })); return drag; }",
+        [name, text],
+    )
+    form = "form[data-drop]"
+    await page.dispatch_event(form, "dragover", {"dataTransfer": dragged})
+    await expect(page.locator(form)).to_have_class(re.compile("over"))
+    await page.dispatch_event(form, "drop", {"dataTransfer": dragged})
+
+
+def this_month() -> str:
+    """The month of the calls of these tests."""
+    return f"{datetime.now(UTC):%Y-%m}"
+
+
+async def priced_again(town: StackHarness) -> str:
+    """Have the month's calls priced by version 1; the path of the page with the result."""
+    month = this_month()
+    asked = {"tariff": TARIFF, "version": "1", "from": f"{month}-01", "to": "2099-01-01"}
+    job = (await town.door.post("/reratings", asked))["request_id"]
+
+    async def done() -> bool:
+        return str((await town.door.ask(f"/jobs/{job}"))["state"]) == "done"
+
+    await until(done, timeout_s=SOON_MS / 1000)
+    return f"/rates/{TARIFF}/month?version=1&month={month}&job={job}"
 
 
 async def test_a_client_is_seen_to_run_out_pays_and_is_back_without_a_reload(
@@ -338,9 +370,7 @@ async def test_a_carriers_file_is_mapped_compared_put_in_force_and_charged(
         await page.keyboard.press("r")
         await page.get_by_role("link", name=TARIFF, exact=True).click()
         deck = "Destination,Code,Rate,Increment,Note\nSatellite,881,2.40,60,new\nCanada,1,0.01,6,\n"
-        file = FilePayload(name="lyria.csv", mimeType="text/csv", buffer=deck.encode())
-        await page.get_by_label("File of prices").set_input_files(file)
-        await page.get_by_role("button", name="Look at it").click()
+        await drop_file(page, "lyria.csv", deck)
         await expect(page.locator(".result.bad").first).to_contain_text("Prefix")
         await page.get_by_label("What Note is used as").select_option("-")
         # A simulated call is over when it is posted, so it began before now.
@@ -354,6 +384,14 @@ async def test_a_carriers_file_is_mapped_compared_put_in_force_and_charged(
         await town.door.pbx("calls", [{**MINUTE, "billsec": 61}])
         await page.goto(f"{town.stack.console_url}/clients/{SHOP.account_id}")
         await expect(page.locator(".tab").get_by_text("$5.76").first).to_be_visible(timeout=SOON_MS)
+
+        await page.goto(f"{town.stack.console_url}/rates/{TARIFF}")
+        old = page.get_by_role("row").filter(has=page.get_by_role("link", name="1", exact=True))
+        await old.get_by_role("link", name="A month by it").click()
+        await page.get_by_label("Month").fill(this_month())
+        await page.get_by_role("button", name="Compute").click()
+        await expect(page.get_by_text("clients would pay less")).to_be_visible(timeout=SOON_MS)
+        await expect(page.get_by_role("row").filter(has_text=SHOP.account_id)).to_contain_text("-")
 
         await page.goto(f"{town.stack.console_url}/rates/{TARIFF}")
         await page.get_by_role("link", name="Roll back to it").click()
@@ -381,6 +419,7 @@ async def test_every_page_can_be_used_by_everyone_at_both_widths(
         "deck-compared": await looked_at_deck(
             town, "Destination,Code,Rate,Increment\nCanada,1,0.02,6\nChile,56,0.1,1\n"
         ),
+        "month": await priced_again(town),
         "servers": "/servers",
         "server": f"/servers/{PBX_ID}",
         "search": "/clients?search=nobody-is-called-so",

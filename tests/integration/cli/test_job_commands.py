@@ -77,7 +77,10 @@ async def test_a_rerating_is_shown_applied_listed_and_undone(
     await bench.publish_tariff(DEARER, version=2)
     says = await operator.output(rerate, *PERIOD)
     assert "1001 1 1 -0.02 CAD" in says
-    assert "1 charge; difference -0.02 CAD Nothing was written: this is a dry run." in says
+    assert (
+        "1 charge; difference -0.02 CAD: 0.01 becomes 0.03 Nothing was written: this is a dry run."
+        in says
+    )
     assert await bench.balance() == -10_000
     says = await operator.output(rerate, *PERIOD, "--apply")
     run_id = str(await bench.value("select run_id from rating.rerate_run"))

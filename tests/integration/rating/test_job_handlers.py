@@ -111,6 +111,15 @@ async def test_a_wait_that_is_no_bounded_time_is_refused(bench: Bench, wait: str
         await run(bench, job("verify", wait_s=wait))
 
 
+def total(examined: int, charged_micro: int, difference_micro: int) -> dict[str, object]:
+    return {
+        "currency": "CAD",
+        "examined": examined,
+        "charged_micro": charged_micro,
+        "difference_micro": difference_micro,
+    }
+
+
 async def test_a_dry_run_names_each_client_that_differs_and_writes_nothing(bench: Bench) -> None:
     await bench.save_accounts(account("1002", tenant="south.example"))
     await bench.rate(call(1), call(2, tenant="south.example"), call(3, tenant="south.example"))
@@ -124,6 +133,7 @@ async def test_a_dry_run_names_each_client_that_differs_and_writes_nothing(bench
                 "account_id": "1001",
                 "currency": "CAD",
                 "examined": 1,
+                "charged_micro": 10_000,
                 "differ": 1,
                 "difference_micro": -20_000,
             },
@@ -131,11 +141,12 @@ async def test_a_dry_run_names_each_client_that_differs_and_writes_nothing(bench
                 "account_id": "1002",
                 "currency": "CAD",
                 "examined": 2,
+                "charged_micro": 20_000,
                 "differ": 2,
                 "difference_micro": -40_000,
             },
         ],
-        "totals": [{"currency": "CAD", "examined": 3, "difference_micro": -60_000}],
+        "totals": [total(3, 30_000, -60_000)],
         "unchanged": [],
     }
     assert progressed.reports == [("clients", 1, 2), ("clients", 2, 2)]
@@ -158,7 +169,7 @@ async def test_a_run_that_is_begun_again_after_it_ended_says_the_same_and_posts_
     assert await bench.balance() == -60_000
     undo = job("rerate.undo", run=first["run_id"])
     undone = await run(bench, undo)
-    assert undone["totals"] == [{"currency": "CAD", "examined": 2, "difference_micro": 40_000}]
+    assert undone["totals"] == [total(2, 60_000, 40_000)]
     assert await run(bench, undo) == undone
     assert await bench.balance() == -20_000
 
@@ -178,7 +189,7 @@ async def test_a_run_that_is_begun_again_in_the_middle_is_completed(bench: Bench
     assert [await bench.balance("1001"), await bench.balance("1002")] == [-30_000, -10_000]
     found = await run(bench, apply)
     assert [each["account_id"] for each in found["accounts"]] == ["1001", "1002"]
-    assert found["totals"] == [{"currency": "CAD", "examined": 2, "difference_micro": -40_000}]
+    assert found["totals"] == [total(2, 20_000, -40_000)]
     (listed,) = await bench.sql("select * from report.rerate_run")
     assert (listed["state"], listed["calls"], listed["difference_micro"]) == ("applied", 2, -40_000)
 

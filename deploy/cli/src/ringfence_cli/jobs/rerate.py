@@ -96,9 +96,11 @@ def show_rerating(found: Mapping[str, Any], *, undoes: bool, as_json: bool) -> N
         show_rows(found["accounts"], columns, as_json=False, empty="")
         click.echo("A difference above zero is credited to the client, below zero charged.")
     for total in found["totals"]:
-        difference = format_micro(total["difference_micro"])
-        charges = plural(total["examined"], "charge")
-        click.echo(f"{charges}; difference {difference} {total['currency']}")
+        difference, charges = total["difference_micro"], plural(total["examined"], "charge")
+        text = f"{charges}; difference {format_micro(difference)} {total['currency']}"
+        if (charged := total.get("charged_micro")) is not None:
+            text += f": {format_micro(charged)} becomes {format_micro(charged - difference)}"
+        click.echo(text)
     for stays in found["unchanged"]:
         print_sentence(f"{stays['charges']} charges stay as they are: {stays['reason']}")
     click.echo(_conclusion(found, undoes))

@@ -58,20 +58,25 @@ class VerificationResult(_Result):
 
 
 class RerateAccount(_Result):
-    """A client with a difference: a credit, or a charge where it is below zero."""
+    """A client with a difference: a credit, or a charge where it is below zero.
+
+    `charged_micro`: what the examined charges cost before; null in a result of earlier releases.
+    """
 
     account_id: str
     currency: str
     examined: int
+    charged_micro: int | None = None
     differ: int
     difference_micro: int
 
 
 class RerateTotal(_Result):
-    """The charges that were examined in one currency, and their difference."""
+    """The charges that were examined in one currency, what they cost before, and the difference."""
 
     currency: str
     examined: int
+    charged_micro: int | None = None
     difference_micro: int
 
 

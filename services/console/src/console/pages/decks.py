@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from console.api.client import ApiAnswer, ApiRefused
-from console.pages import rates
+from console.pages import month_costs, rates
 from console.pages.rates import instant_asked, made, tariff_id, tariff_path
 from console.web.forms import read_form, uploaded
 from console.web.page import Visit
@@ -204,6 +204,9 @@ ROUTES = (
     Route("/rates/{tariff_id}/changes", rates.changes),
     Route("/rates/{tariff_id}/export.csv", rates.export),
     Route("/rates/{tariff_id}/forget", rates.drop_layout, methods=["POST"]),
+    Route("/rates/{tariff_id}/month", month_costs.show, methods=["GET"]),
+    Route("/rates/{tariff_id}/month", month_costs.compute, methods=["POST"]),
+    Route("/rates/{tariff_id}/month/part", month_costs.part),
     Route("/rates/{tariff_id}/rollback", rates.ask_rollback, methods=["GET"]),
     Route("/rates/{tariff_id}/rollback", rates.roll_back, methods=["POST"]),
     Route("/rates/{tariff_id}/decks/{deck_id}", show),

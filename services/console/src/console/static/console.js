@@ -5,6 +5,7 @@ const RENEW_MS = 400; // events come in bursts: a part is fetched once for all o
 const RENEW_ALL_MS = 1000; // what depends on every event
 const AGAIN_MS = 3000; // the services may take an event in after this page has
 const WITHOUT_EVENT_MS = 20000;
+const UNDER_WAY_MS = 1000;
 const MOST_LINES = 50;
 const waiting = new WeakSet();
 const again = new WeakMap();
@@ -37,8 +38,16 @@ async function fill(part) {
   asked.set(part, number);
   const answer = await fetch(part.dataset.from, { headers: { Accept: "text/html" }, redirect: "manual" });
   const text = await answer.text();
-  if (answer.ok && asked.get(part) === number) part.innerHTML = text;
+  if (answer.ok && asked.get(part) === number) {
+    part.innerHTML = text;
+    follow(part);
+  }
   else if (answer.type === "opaqueredirect" || answer.status === 401) location.reload();
+}
+
+// What is under way is asked for again until it has ended: no event may tell.
+function follow(part) {
+  if (part.querySelector("[data-under-way]")) setTimeout(() => renew(part), UNDER_WAY_MS);
 }
 
 function depends(part, event) {

@@ -66,9 +66,11 @@ def _result(found: Sequence[RerateSummary], run_id: str | None) -> dict[str, Any
     unchanged: Counter[str] = Counter()
     for each in found:
         total = totals.setdefault(
-            each.currency, {"currency": each.currency, "examined": 0, "difference_micro": 0}
+            each.currency,
+            {"currency": each.currency, "examined": 0, "charged_micro": 0, "difference_micro": 0},
         )
         total["examined"] += each.examined
+        total["charged_micro"] += each.charged_micro
         total["difference_micro"] += each.difference_micro
         unchanged += each.unchanged
     return {
@@ -78,6 +80,7 @@ def _result(found: Sequence[RerateSummary], run_id: str | None) -> dict[str, Any
                 "account_id": each.account_id,
                 "currency": each.currency,
                 "examined": each.examined,
+                "charged_micro": each.charged_micro,
                 "differ": each.differ,
                 "difference_micro": each.difference_micro,
             }

@@ -107,11 +107,15 @@ class RerateChange(NamedTuple):
 
 @dataclass
 class ReratePlan:
-    """What re-rating changes on one account; `unchanged` counts the reasons to keep charges."""
+    """What re-rating changes on one account; `unchanged` counts the reasons to keep charges.
+
+    The `examined` charges cost `charged_micro` before.
+    """
 
     account_id: str
     currency: str
     examined: int = 0
+    charged_micro: int = 0
     changes: list[RerateChange] = field(default_factory=list)
     unchanged: Counter[str] = field(default_factory=Counter)
 
@@ -129,7 +133,7 @@ def plan(
     run_id: UUID,
 ) -> ReratePlan:
     """Price an account's charges by `version`; `free_used` has each period's used free seconds."""
-    planned = ReratePlan(account.account_id, account.currency, examined=len(charges))
+    planned = ReratePlan(account.account_id, account.currency, len(charges), cost_of(charges))
     priced: list[tuple[LiveCharge, PricedCall, FreeKey]] = []
     for charged in charges:
         again = _price_again(account, charged, version)
@@ -152,6 +156,11 @@ def plan(
                 RerateChange(charged, -rated.cost_micro, details, key, free_difference_s)
             )
     return planned
+
+
+def cost_of(charges: Iterable[LiveCharge]) -> int:
+    """What charges cost together, in micro-units."""
+    return -sum(charged.amount_micro for charged in charges)
 
 
 def free_keys(account: AccountChanged, charges: Iterable[LiveCharge]) -> set[FreeKey]:

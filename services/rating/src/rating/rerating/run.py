@@ -22,13 +22,21 @@ from rating.rerating.plan import (
     RerateOrder,
     ReratePlan,
     charge_of,
+    cost_of,
     free_keys,
     in_scope,
     plan,
     reversal_of,
     undo,
 )
-from rating.rerating.store import ChangeRow, RerateRun, RerateStore, RerateTransaction
+from rating.rerating.store import (
+    NOTHING_BEFORE,
+    ChangeRow,
+    DoneBefore,
+    RerateRun,
+    RerateStore,
+    RerateTransaction,
+)
 from rating.store import RatingStore
 from ringfence.clock import Clock
 from ringfence_contracts.errors import BadInput, Conflict
@@ -44,13 +52,15 @@ OnAccount = Callable[[int, int], None]
 class RerateSummary(NamedTuple):
     """What a re-rating changes on one account.
 
-    Of the `examined` charges, `differ` are replaced; `difference_micro` is the credit by that,
-    negative if the client pays more. `unchanged` counts the reasons for which charges stay.
+    Of the `examined` charges, which cost `charged_micro` before, `differ` are replaced;
+    `difference_micro` is the credit by that, negative if the client pays more. `unchanged` counts
+    the reasons for which charges stay.
     """
 
     account_id: str
     currency: str
     examined: int
+    charged_micro: int
     differ: int
     difference_micro: int
     unchanged: Counter[str]
@@ -99,7 +109,7 @@ class Rerating:
                     await _write(transaction, planned, balance, run.run_id, run.started_at)
             if planned or account_id in before:
                 planned = planned or ReratePlan(account_id, currency)
-                found.append(_summary(planned, *before.get(account_id, (0, 0))))
+                found.append(_summary(planned, before.get(account_id, NOTHING_BEFORE)))
             self._on_account(done, len(accounts))
         if not await self._store.drop_if_empty(run.run_id):
             await self._store.finish(run.run_id, self._clock.now())
@@ -119,7 +129,7 @@ class Rerating:
         found, accounts = [], await self._store.accounts_of(run_id)
         for done, account_id in enumerate(accounts, 1):
             planned = await self._undo_account(run_id, account_id)
-            found.append(_summary(planned, *before.get(account_id, (0, 0))))
+            found.append(_summary(planned, before.get(account_id, NOTHING_BEFORE)))
             self._on_account(done, len(accounts))
         await self._store.finish_undo(run_id, self._clock.now())
         return found
@@ -129,6 +139,7 @@ class Rerating:
             balance = (await transaction.lock_balances({account_id: ""}))[account_id]
             made = await transaction.made(run_id, account_id)
             planned = ReratePlan(account_id, balance.currency, examined=len(made))
+            planned.charged_micro = cost_of(m.charged for m in made)
             planned.changes = [undo(m.charged, m.original, m.free_key, run_id) for m in made]
             if made:
                 now = self._clock.now()
@@ -177,16 +188,15 @@ class Rerating:
         )
 
 
-def _summary(
-    planned: ReratePlan, changed_before: int = 0, difference_before_micro: int = 0
-) -> RerateSummary:
+def _summary(planned: ReratePlan, before: DoneBefore = NOTHING_BEFORE) -> RerateSummary:
     """A plan's figures, and those of an earlier attempt, which the plan does not have again."""
     return RerateSummary(
         planned.account_id,
         planned.currency,
-        planned.examined + changed_before,
-        len(planned.changes) + changed_before,
-        planned.difference_micro + difference_before_micro,
+        planned.examined + before.charges,
+        planned.charged_micro + before.charged_micro,
+        len(planned.changes) + before.charges,
+        planned.difference_micro + before.difference_micro,
         planned.unchanged,
     )
 

@@ -68,6 +68,19 @@ class ReratedCharge(NamedTuple):
     free_key: FreeKey
 
 
+class DoneBefore(NamedTuple):
+    """What earlier attempts of a run changed on an account: how many charges, the credit by that,
+    and what they had cost.
+    """
+
+    charges: int
+    difference_micro: int
+    charged_micro: int
+
+
+NOTHING_BEFORE = DoneBefore(0, 0, 0)
+
+
 class ChangeRow(NamedTuple):
     """A row of rating.rerate_change: a change, with the ids of its two entries."""
 
@@ -198,19 +211,18 @@ class RerateStore:
         row = await self._pool.fetchrow("select * from rating.rerate_run where run_id = $1", run_id)
         return None if row is None else _run(row)
 
-    async def changed(self, run_id: UUID, *, undone: bool) -> dict[str, tuple[int, int]]:
-        """By account: how many charges a run replaced, and the credit by that in micro-units.
-
-        With `undone`: how many of them it put back, and the credit by that.
-        """
+    async def changed(self, run_id: UUID, *, undone: bool) -> dict[str, DoneBefore]:
+        """By account: the charges that a run replaced; with `undone`, those that it put back."""
         rows = await self._pool.fetch(
-            "select account_id, count(*), sum(difference_micro)::bigint from rating.rerate_change"
-            " where run_id = $1 and undoes = $2 group by account_id",
+            "select c.account_id, count(*), sum(c.difference_micro)::bigint,"
+            " sum(-l.amount_micro)::bigint"
+            " from rating.rerate_change c join rating.ledger l on l.entry_id = c.replaced_id"
+            " where c.run_id = $1 and c.undoes = $2 group by c.account_id",
             run_id,
             undone,
             timeout=_TIMEOUT_S,
         )
-        return {account_id: (calls, micro) for account_id, calls, micro in rows}
+        return {account_id: DoneBefore(*done) for account_id, *done in rows}
 
     async def finish(self, run_id: UUID, now: datetime) -> None:
         """Record that the run has processed all accounts."""
