@@ -47,7 +47,7 @@ class Payment:
 def check_key(key: str | None) -> str:
     """The header `Idempotency-Key`. Raises BadInput when it is missing, malformed or reserved."""
     if key is None or not _KEY.fullmatch(key):
-        expected = "a key of your own for this payment: 1 to 200 printable ASCII characters"
+        expected = "a key of your own for this payment: 1 to 200 ASCII characters without blanks"
         raise BadInput("Idempotency-Key", key, expected)
     if key == OPENING:
         expected = "another key: this one is kept for the client's opening balance"
