@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from accounts import store_rows
+from accounts.products import store
+from accounts.products.product import Product
 from tests.support.accounts import FUSIONPBX, RunningApi, running_api
 from tests.support.commands import Operator
 
@@ -265,3 +268,30 @@ async def test_elements_are_listed_with_their_state_before(operator: Operator) -
     assert rest["next"] is None
     assert (await operator.api.http.get("/v1/clients/bert/elements")).json()["items"] == []
     assert (await operator.api.http.get("/v1/clients/nobody/elements")).status_code == 404
+
+
+async def test_entering_a_product_reads_only_those_beside_it(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 10,000 products on a server, a further one took fifty times as long as the first."""
+    for number in range(20):
+        beside = {
+            "domain_tenant_and_main_dids": f"t{number}.example | 51955500{number:02}",
+            "extensions": "2112",
+        }
+        await entered(operator, f"other-{number}", **beside, suspend_by="gateway",
+                      gateway_ids=GATEWAY.replace("7b3c1f6e", f"7b3c1f{number:02}"))  # fmt: skip
+    read: list[str] = []
+    as_product = store_rows.as_product
+
+    def noted(row: Any) -> Product:
+        product = as_product(row)
+        read.append(product.service.service_id)
+        return product
+
+    monkeypatch.setattr(store, "as_product", noted)
+    await entered(
+        operator, "mine", domain_tenant_and_main_dids="t3.example | 5195551111", extensions="2113",
+        suspend_by="gateway", gateway_ids=GATEWAY.replace("7b3c1f6e", "7b3c1f07"),
+    )  # fmt: skip
+    assert sorted(read) == ["other-3", "other-7"]

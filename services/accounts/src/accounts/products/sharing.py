@@ -15,7 +15,8 @@ from ringfence_contracts.extension_ranges import overlap
 def check_shared(product: Product, others: Sequence[Product]) -> None:
     """Refuse a product that would bill calls twice, or be switched off with another client.
 
-    `others` are the products of the same server. Raises Clash, which names the other product.
+    `others` are at least the products of the same server that name its tenant or one of its
+    gateways: others share nothing with it. Raises Clash, which names the other product.
     """
     for other in _beside(product, others):
         _check_billed_twice(product, other)

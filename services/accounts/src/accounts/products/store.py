@@ -26,6 +26,9 @@ from ringfence.postgres.pool import Connection, Pool
 
 _COLUMNS = "account_id, package_id, fields, service, free_minutes"
 _PRODUCT = f"select {_COLUMNS} from accounts.product"  # noqa: S608 - constants of this module
+_BESIDE = f"""{_PRODUCT} where service_id = $2 or service->>'server_id' = $1
+    and (service->>'tenant' = $3 or service->'gateway_ids' ?| $4::text[])"""
+"""The product of that id, and those on its server that name its tenant or one of its gateways."""
 
 
 class EnteredProduct(NamedTuple):
@@ -129,9 +132,7 @@ class ProductStore:
         """The product before the change. Raises Clash and BadInput for what it must not share."""
         service = product.service
         rows = await connection.fetch(
-            f"{_PRODUCT} where service->>'server_id' = $1 or service_id = $2",
-            service.server_id,
-            service.service_id,
+            _BESIDE, service.server_id, service.service_id, service.tenant, service.gateway_ids
         )
         existing = [as_product(row) for row in rows]
         old = next((p for p in existing if p.service.service_id == service.service_id), None)
