@@ -80,7 +80,7 @@ async def test_a_month_is_priced_again_and_nothing_is_written(months: Months) ->
     assert await months.explained.bench.entries() == entries
 
 
-async def test_calls_that_the_version_cannot_price_are_told_with_their_reason(
+async def test_calls_that_the_version_cannot_price_are_shown_with_their_reason(
     months: Months,
 ) -> None:
     await months.explained.bench.publish_tariff(BRITAIN, version=3)
