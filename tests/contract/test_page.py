@@ -11,10 +11,9 @@ from ringfence_contracts.documents.asyncapi import dead_letters, document
 from ringfence_contracts.documents.field_words import named
 from ringfence_contracts.documents.html_tree import as_page, element, with_code
 from ringfence_contracts.documents.page import page
-from ringfence_contracts.documents.topic_table import retention
 from ringfence_contracts.documents.type_words import type_words
 from ringfence_contracts.examples import all_examples
-from ringfence_contracts.topics import ALL_TOPICS, PARTITIONS, Topic
+from ringfence_contracts.topics import ALL_TOPICS, PARTITIONS, Topic, retention
 
 DOCS = Path(__file__).parents[2] / "docs"
 NEVER_CLOSED = {"meta"}

@@ -303,6 +303,33 @@ async def test_a_payment_is_seen_on_the_client_s_page_without_a_reload(
         await expect(balance).to_have_text("$21.40")
 
 
+async def test_an_event_is_seen_on_its_topic_as_it_is_written(town: StackHarness) -> None:
+    """What is open stays open when newer events come, and every reader is named with its lag."""
+    topic = "payment.received.v1"
+    async with browser_page() as page:
+        await log_in(page, town)
+        await page.keyboard.press("g")
+        await page.keyboard.press("t")
+        row = page.get_by_role("row").filter(has_text=topic)
+        await expect(row).to_contain_text("rating")
+        await row.get_by_role("link", name=topic).click()
+        events = page.locator(".events details")
+        paid = events.filter(has_text="cheque 7")
+        await expect(paid.locator("summary")).to_contain_text(SHOP.account_id)
+        await paid.locator("summary").click()
+        await expect(paid.locator("pre")).to_contain_text("cheque 7")
+        opened = await paid.get_attribute("id")
+        await expect(page.locator("#live")).to_have_text("Live.")
+
+        await town.door.top_up(SHOP.account_id, "1.00", "seen-on-the-topic")
+        await expect(events.first).to_contain_text("seen-on-the-topic")
+        await expect(page.locator(f"#{opened} pre")).to_be_visible()
+        await expect(page.locator(".facts")).to_contain_text("accounts")
+        await expect(page.locator(".state.low")).to_have_count(0)
+        await page.get_by_text("The schema").click()
+        await expect(page.get_by_text('"x-key": "account_id"')).to_be_visible()
+
+
 async def test_a_link_that_is_revoked_leads_to_a_new_one_by_mail(town: StackHarness) -> None:
     old = (await town.door.post(f"/clients/{SHOP.account_id}/links", {}))["url"]
     await town.door.patch(f"/clients/{SHOP.account_id}", {"email": f"new@{SHOP.tenant}"})
@@ -422,6 +449,8 @@ async def test_every_page_can_be_used_by_everyone_at_both_widths(
         "month": await priced_again(town),
         "servers": "/servers",
         "server": f"/servers/{PBX_ID}",
+        "topics": "/topics",
+        "topic": "/topics/payment.received.v1",
         "search": "/clients?search=nobody-is-called-so",
         "modes": "/settings/modes",
         "wave": "/settings/modes/preview?to=shadow",

@@ -10,10 +10,13 @@ import httpx
 
 from console.api.client import open_api
 from console.feed.hub import Hub
+from console.feed.tail import TopicTail
+from console.feed.topics import TopicWatch
 from console.web.app import create_app
 from console.web.formats import Formats
 from console.web.page import Company
 from ringfence.clock import SystemClock
+from ringfence.kafka.brokers import Bootstrap
 from ringfence.listening.asgi_server import AsgiServer
 from ringfence.observe.health import Health
 from ringfence_local.demo.sample import SampleClient
@@ -26,11 +29,15 @@ KEY = re.compile(r'name="key" value="([0-9a-f-]+)"')
 
 @dataclass
 class RunningConsole:
-    """The pages at `url`, the cookies of one browser, and the hub that its stream listens to."""
+    """The pages at `url`, the cookies of one browser, and what the background gives the pages.
+
+    `hub` is what its stream listens to, `watch` what is known of the topics.
+    """
 
     http: httpx.AsyncClient
     url: str
     hub: Hub
+    watch: TopicWatch
     stop: asyncio.Event
 
     async def login(self, token: str) -> httpx.Response:
@@ -59,12 +66,15 @@ class RunningConsole:
 
 
 @asynccontextmanager
-async def running_console(api_url: str) -> AsyncIterator[RunningConsole]:
-    """Serve the pages on a free port, for the API at `api_url`."""
-    stop, hub = asyncio.Event(), Hub()
+async def running_console(
+    api_url: str, bootstrap: Bootstrap = "127.0.0.1:1"
+) -> AsyncIterator[RunningConsole]:
+    """Serve the pages on a free port, for the API at `api_url` and the brokers at `bootstrap`."""
+    stop, hub, watch = asyncio.Event(), Hub(), TopicWatch()
     async with open_api(api_url) as api:
         formats, company = Formats("en_CA", "America/Toronto"), Company("Maple & Voice", PAY_LINK)
-        app = create_app(api, hub, formats, SystemClock(), stop, company)
+        tail = TopicTail(bootstrap, formats)
+        app = create_app(api, hub, formats, SystemClock(), stop, watch, tail, company)
         server = AsgiServer(
             app, host="127.0.0.1", port=0, progress=Health().loop("pages"), name="console"
         )
@@ -72,10 +82,11 @@ async def running_console(api_url: str) -> AsyncIterator[RunningConsole]:
         await until(lambda: bool(server.url) or serving.done(), timeout_s=10)
         try:
             async with httpx.AsyncClient(base_url=server.url, timeout=60) as http:
-                yield RunningConsole(http, server.url, hub, stop)
+                yield RunningConsole(http, server.url, hub, watch, stop)
         finally:
             stop.set()
             await serving
+            await tail.close()
 
 
 async def console_shows(url: str, token: str, client: SampleClient) -> None:

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import serialization
 
 from console.feed.hub import Hub
 from console.feed.reader import FeedReader
+from console.feed.topics import TopicLooks, TopicWatch
 from console.web.formats import Formats
 from ringfence.kafka.access.acls import CONSOLE, SETUP, accesses
 from ringfence.kafka.access.granting import grants
@@ -42,8 +43,10 @@ from ringfence_contracts.ids import derive
 from ringfence_contracts.records import Outcome, Outgoing, Received, Rejected
 from ringfence_contracts.topics import (
     ACCOUNT_CHANGED,
+    ALL_TOPICS,
     CALL_COMPLETED,
     CALL_RATED,
+    PARTITIONS,
     PAYMENT_RECEIVED,
     SERVICE_RESTORED,
     Topic,
@@ -243,6 +246,40 @@ async def test_the_console_reads_every_topic_and_writes_none(secured: Secured) -
         await until(lambda: has_offsets(admin, "rating"), timeout_s=30, what="offsets are seen")
     finally:
         await admin.close()
+
+
+async def looked_at(brokers: Brokers) -> TopicWatch:
+    """What a console with this login finds on the brokers."""
+    watch, stop = TopicWatch(), asyncio.Event()
+    looking = asyncio.create_task(TopicLooks(brokers, watch, Progress("topics")).run(stop))
+
+    def is_done() -> bool:
+        """Whether groups were asked for; the broker's first group needs a moment."""
+        watch.ask()
+        found = bool(watch.groups_problem or watch.problem) or watch.looked_at is not None
+        return found and "asks again by itself" not in watch.groups_problem
+
+    try:
+        await until(is_done, timeout_s=30, what="the offsets are read, or a reason is given")
+    finally:
+        stop.set()
+        await looking
+    return watch
+
+
+async def test_the_console_sees_how_far_every_reader_is(secured: Secured) -> None:
+    """By its own login; without these rights it says so, and shows no guess."""
+    watch = await looked_at(secured.brokers(kafka_sasl_user=CONSOLE))
+    assert (watch.problem, watch.groups_problem) == ("", "")
+    assert set(watch.states) == {topic.name for topic in ALL_TOPICS}
+    assert {state.partitions for state in watch.states.values()} == {PARTITIONS}
+    found = {lag.group for lag in watch.states[ACCOUNT_CHANGED.name].groups or ()}
+    assert found == set(ACCOUNT_CHANGED.readers)
+
+    other = await looked_at(secured.brokers(kafka_sasl_user="rating"))
+    assert "not allowed to see this" in other.groups_problem
+    assert "`ringfence topics acls --apply`" in other.groups_problem
+    assert [state.groups for state in other.states.values() if state.groups is not None] == []
 
 
 async def has_offsets(admin: AIOKafkaAdminClient, group: str) -> bool:

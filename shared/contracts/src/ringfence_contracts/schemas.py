@@ -1,11 +1,13 @@
-"""A topic's payload as a JSON Schema, and the golden file that holds the agreed one."""
+"""A topic's payload in words and as a JSON Schema, and the golden file of the agreed schema."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from ringfence_contracts.events.model import EventData
 from ringfence_contracts.topics import Topic
 
 SchemaNode = dict[str, Any]
@@ -13,6 +15,9 @@ SchemaNode = dict[str, Any]
 
 Schema = SchemaNode
 """A JSON Schema."""
+
+_NAMED = re.compile(r"^`[^`]+`: ")
+"""The topic's name, with which its model's docstring begins."""
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -32,6 +37,17 @@ def schema_of(topic: Topic) -> Schema:
     """
     body = topic.data.model_json_schema(schema_generator=UntitledSchema)
     return {"$schema": DIALECT, **body, "title": topic.name, "x-key": topic.keyed_by}
+
+
+def summary(topic: Topic) -> str:
+    """What a record of `topic` means: the first paragraph of its model's docstring."""
+    says = _NAMED.sub("", paragraphs(topic.data)[0]).removesuffix(".")
+    return says[:1].upper() + says[1:]
+
+
+def paragraphs(model: type[EventData]) -> list[str]:
+    """The paragraphs of a model's docstring, each on one line."""
+    return [" ".join(text.split()) for text in (model.__doc__ or "").split("\n\n")]
 
 
 def as_text(schema: Schema) -> str:

@@ -159,7 +159,8 @@ DEAD_LETTER_BYTES = 2 * 1024 * 1024
 """The largest record of a dead-letter topic, twice that of the others: the whole record that was
 rejected and the headers that say why fit into it."""
 
-RETENTION_MS = 30 * 24 * 3600 * 1000
+_DAY_MS = 24 * 3600 * 1000
+RETENTION_MS = 30 * _DAY_MS
 """How long records are kept: long enough to check or replay the calls of a month."""
 
 _FOR_EVER = (PAYMENT_RECEIVED, TARIFF_PUBLISHED)
@@ -186,3 +187,12 @@ def topic_configs() -> dict[str, dict[str, str]]:
     dead = {"retention.ms": str(RETENTION_MS), "max.message.bytes": str(DEAD_LETTER_BYTES)}
     configs |= {name: dict(dead) for name in dead_letter_topics()}
     return configs
+
+
+def retention(topic: str) -> str:
+    """How long a topic's records stay, in words."""
+    settings = topic_configs()[topic]
+    if settings.get("cleanup.policy") == "compact":
+        return "the latest of each key"
+    kept_ms = int(settings["retention.ms"])
+    return "for ever" if kept_ms < 0 else f"{kept_ms // _DAY_MS} days"

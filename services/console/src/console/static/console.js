@@ -6,6 +6,7 @@ const RENEW_ALL_MS = 1000; // what depends on every event
 const AGAIN_MS = 3000; // the services may take an event in after this page has
 const WITHOUT_EVENT_MS = 20000;
 const UNDER_WAY_MS = 1000;
+const OF_TOPIC = "topic "; // a part that depends on the events of one topic
 const MOST_LINES = 50;
 const waiting = new WeakSet();
 const again = new WeakMap();
@@ -29,7 +30,7 @@ function renew(part) {
     } catch (error) {
       // The stream says that the connection is lost, and begins again.
     }
-  }, part.dataset.live === "*" ? RENEW_ALL_MS : RENEW_MS);
+  }, part.dataset.live === "*" || part.dataset.live.startsWith(OF_TOPIC) ? RENEW_ALL_MS : RENEW_MS);
 }
 
 // Of several answers on their way, only the one that was asked for last is shown.
@@ -39,10 +40,9 @@ async function fill(part) {
   const answer = await fetch(part.dataset.from, { headers: { Accept: "text/html" }, redirect: "manual" });
   const text = await answer.text();
   if (answer.ok && asked.get(part) === number) {
-    part.innerHTML = text;
+    replace(part, text);
     follow(part);
-  }
-  else if (answer.type === "opaqueredirect" || answer.status === 401) location.reload();
+  } else if (answer.type === "opaqueredirect" || answer.status === 401) location.reload();
 }
 
 // What is under way is asked for again until it has ended: no event may tell.
@@ -50,9 +50,25 @@ function follow(part) {
   if (part.querySelector("[data-under-way]")) setTimeout(() => renew(part), UNDER_WAY_MS);
 }
 
+// What a person has opened, where the focus is and how far a table was moved stay as they are.
+function replace(part, text) {
+  const open = [...part.querySelectorAll("details[open][id]")].map((each) => each.id);
+  const moved = [...part.querySelectorAll(".wide")].map((each) => each.scrollLeft);
+  const focus = part.contains(document.activeElement) ? document.activeElement : null;
+  const link = focus && focus.getAttribute("href");
+  const opener = focus && focus.matches("summary") && focus.parentElement.id;
+  part.innerHTML = text;
+  open.forEach((id) => document.getElementById(id)?.setAttribute("open", ""));
+  part.querySelectorAll(".wide").forEach((each, n) => { each.scrollLeft = moved[n] || 0; });
+  const again = opener
+    ? document.getElementById(opener)?.querySelector("summary")
+    : link && [...part.querySelectorAll("a")].find((each) => each.getAttribute("href") === link);
+  if (again) again.focus({ preventScroll: true });
+}
+
 function depends(part, event) {
   const on = part.dataset.live;
-  return on === "*" || on === event.account;
+  return on === "*" || on === event.account || on === OF_TOPIC + event.topic;
 }
 
 function addLine(event) {
@@ -90,6 +106,9 @@ function listen() {
     parts().forEach(happened);
   });
   setInterval(() => { if (!document.hidden) parts().forEach(renew); }, WITHOUT_EVENT_MS);
+  for (const part of document.querySelectorAll("[data-every]")) { // what changes without an event
+    setInterval(() => { if (!document.hidden) renew(part); }, part.dataset.every * 1000);
+  }
   stream.onerror = () => { live.textContent = "Connecting again…"; };
   stream.addEventListener("ended", () => { stream.close(); location.assign(live.dataset.ended || "/login"); });
   stream.onmessage = (message) => {
@@ -108,6 +127,7 @@ function tabs() {
   const shown = card.querySelector(".tab");
   const show = (path) => {
     shown.dataset.from = path;
+    shown.querySelectorAll(".wide").forEach((each) => { each.scrollLeft = 0; }); // another table
     fill(shown).catch(() => location.reload());
   };
   card.addEventListener("click", (click) => {
@@ -128,9 +148,9 @@ function tabs() {
   });
 }
 
-// Keys: / search, g n now, g c clients, g u unrated, g r rates, g s servers, g e settings.
+// Keys: / search, g n now, g c clients, g u unrated, g r rates, g s servers, g t topics, g e settings.
 function keys() {
-  const paths = { n: "/", c: "/clients", u: "/unrated", r: "/rates", s: "/servers", e: "/settings" };
+  const paths = { n: "/", c: "/clients", u: "/unrated", r: "/rates", s: "/servers", t: "/topics", e: "/settings" };
   let went = 0;
   document.addEventListener("keydown", (press) => {
     if (press.ctrlKey || press.metaKey || press.altKey) return;

@@ -14,8 +14,10 @@ from starlette.staticfiles import StaticFiles
 from console.api.client import Api, ApiAway, ApiRefused, NotLoggedIn
 from console.feed.hub import Hub
 from console.feed.stream import stream
+from console.feed.tail import TopicTail
+from console.feed.topics import TopicWatch
 from console.own.routes import ROUTES as OWN
-from console.pages import calls, client, clients, dead, decks, login, now, servers
+from console.pages import calls, client, clients, dead, decks, login, now, servers, topics
 from console.pages.settings import routes as settings
 from console.web.formats import Formats
 from console.web.forms import FileTooLarge
@@ -33,6 +35,8 @@ def create_app(
     formats: Formats,
     clock: Clock,
     stop: asyncio.Event,
+    watch: TopicWatch,
+    tail: TopicTail,
     company: Company | None = None,
 ) -> Starlette:
     """The pages. `stop` ends the streams of open pages, so that the service can end."""
@@ -68,6 +72,7 @@ def create_app(
             Route("/servers/{server_id}/products", servers.give, methods=["POST"]),
             *settings.ROUTES,
             *decks.ROUTES,
+            *topics.ROUTES,
             Route("/stream", stream),
             *OWN,
             Mount("/static", StaticFiles(directory=FOLDER / "static")),
@@ -83,7 +88,7 @@ def create_app(
         },
     )
     app.state.console = Console(
-        api, hub, formats, clock, templates_of(formats), company or Company()
+        api, hub, formats, clock, templates_of(formats), watch, tail, company or Company()
     )
     app.state.console.templates.filters["labelled"] = decks.in_words
     app.state.stop = stop

@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_datetime, get_timezone_name
-from babel.numbers import format_currency, get_currency_precision
+from babel.numbers import format_currency, format_decimal, get_currency_precision
 
 _MICRO = Decimal(1_000_000)
+_FEW = 10
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -44,6 +45,11 @@ class Formats:
         if amount_micro is None:
             return "–"
         return str(format_currency(Decimal(amount_micro) / _MICRO, currency, locale=self._locale))
+
+    def count(self, number: float) -> str:
+        """A number of things; a rate below ten with one decimal."""
+        shape = "#,##0.#" if number < _FEW else "#,##0"
+        return str(format_decimal(number, shape, locale=self._locale))
 
     def instant(self, at: datetime | str | None, shape: str = "y-MM-dd HH:mm:ss") -> str:
         """An instant in the operator's zone."""

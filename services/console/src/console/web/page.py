@@ -13,6 +13,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from console.api.client import Api, ApiAnswer
 from console.feed.hub import Hub
+from console.feed.tail import TopicTail
+from console.feed.topics import TopicWatch
 from console.web.formats import Formats, duration, seconds, talk_time
 from console.web.session import form_proof, token_of
 from ringfence.clock import Clock
@@ -40,6 +42,8 @@ class Console:
     formats: Formats
     clock: Clock
     templates: Environment
+    watch: TopicWatch
+    tail: TopicTail
     company: Company = Company()
 
 
@@ -57,6 +61,7 @@ def templates_of(formats: Formats) -> Environment:
     found.filters.update(
         money=formats.money,
         rounded=formats.rounded,
+        count=formats.count,
         instant=formats.instant,
         soon=formats.soon,
         talk=talk_time,

@@ -6,9 +6,8 @@ Generated from `ringfence_contracts.topics`, the models and the published exampl
 import re
 
 from ringfence_contracts.documents.field_words import meaning
-from ringfence_contracts.events.model import EventData
 from ringfence_contracts.examples import examples_of
-from ringfence_contracts.schemas import SchemaNode, UntitledSchema
+from ringfence_contracts.schemas import SchemaNode, UntitledSchema, summary
 from ringfence_contracts.topics import (
     ALL_TOPICS,
     INGEST_DEAD_LETTERS,
@@ -20,8 +19,6 @@ from ringfence_contracts.topics import (
 _SCHEMAS = "#/components/schemas/{model}"
 _DEAD_LETTER = "DeadLetter"
 _HEADERS = "CloudEventHeaders"
-_NAMED = re.compile(r"^`[^`]+`: ")
-"""The topic's name, with which its model's docstring begins."""
 
 
 def document() -> SchemaNode:
@@ -36,17 +33,6 @@ def document() -> SchemaNode:
         "operations": _operations(),
         "components": {"schemas": _schemas(), "messages": _messages()},
     }
-
-
-def summary(topic: Topic) -> str:
-    """What a record of `topic` means: the first paragraph of its model's docstring."""
-    says = _NAMED.sub("", paragraphs(topic.data)[0]).removesuffix(".")
-    return says[:1].upper() + says[1:]
-
-
-def paragraphs(model: type[EventData]) -> list[str]:
-    """The paragraphs of a model's docstring, each on one line."""
-    return [" ".join(text.split()) for text in (model.__doc__ or "").split("\n\n")]
 
 
 def dead_letters() -> dict[str, tuple[str, str]]:

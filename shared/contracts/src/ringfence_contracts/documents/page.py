@@ -5,14 +5,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from ringfence_contracts.documents.asyncapi import dead_letters, document, paragraphs, summary
+from ringfence_contracts.documents.asyncapi import dead_letters, document
 from ringfence_contracts.documents.field_words import unit
 from ringfence_contracts.documents.html_tree import Part, as_page, element, separated, with_code
-from ringfence_contracts.documents.topic_table import retention
 from ringfence_contracts.documents.type_words import model_named, type_words
 from ringfence_contracts.examples import Example, examples_of
-from ringfence_contracts.schemas import SchemaNode
-from ringfence_contracts.topics import ALL_TOPICS, PARTITIONS, Topic
+from ringfence_contracts.schemas import SchemaNode, paragraphs, summary
+from ringfence_contracts.topics import ALL_TOPICS, PARTITIONS, Topic, retention
 
 _STYLE = Path(__file__).parent / "page.css"
 _BEFORE = (

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from ringfence_contracts.documents.asyncapi import dead_letters, summary
+from ringfence_contracts.documents.asyncapi import dead_letters
 from ringfence_contracts.errors import RingfenceError
-from ringfence_contracts.topics import ALL_TOPICS, topic_configs
+from ringfence_contracts.schemas import summary
+from ringfence_contracts.topics import ALL_TOPICS, retention
 
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
-_DAY_MS = 24 * 3600 * 1000
 
 
 class MarkersMissing(RingfenceError):
@@ -44,15 +44,6 @@ def _dead_letters() -> str:
         for name, (source, writer) in dead_letters().items()
     ]
     return _table(("dead letters", "writer", "of", "kept"), rows)
-
-
-def retention(topic: str) -> str:
-    """How long a topic's records stay, in words."""
-    settings = topic_configs()[topic]
-    if settings.get("cleanup.policy") == "compact":
-        return "the latest of each key"
-    kept_ms = int(settings["retention.ms"])
-    return "for ever" if kept_ms < 0 else f"{kept_ms // _DAY_MS} days"
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
