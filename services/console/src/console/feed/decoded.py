@@ -26,7 +26,7 @@ _SECRET_TEXT = re.compile(
     re.IGNORECASE,
 )
 """A name and its value in a text that is no JSON. Nothing of it is tried twice, so that no text
-holds up the pages.
+delays the pages.
 """
 
 _HIDDEN = "…"
