@@ -7,6 +7,7 @@ import httpx
 import pytest
 from playwright.async_api import Page, expect
 
+from console.pages.month_costs import period_of
 from ringfence_local.demo.sample import TARIFF, SampleClient
 from ringfence_local.demo.scene import PBX_ID
 from ringfence_testing.wait import until
@@ -81,7 +82,9 @@ def this_month() -> str:
 async def priced_again(town: StackHarness) -> str:
     """Have the month's calls priced by version 1; the path of the page with the result."""
     month = this_month()
-    asked = {"tariff": TARIFF, "version": "1", "from": f"{month}-01", "to": "2099-01-01"}
+    period = period_of(month)
+    assert period is not None
+    asked = {"tariff": TARIFF, "version": "1", "from": period[0], "to": period[1]}
     job = (await town.door.post("/reratings", asked))["request_id"]
 
     async def done() -> bool:
@@ -322,7 +325,7 @@ async def test_an_event_is_seen_on_its_topic_as_it_is_written(town: StackHarness
         await expect(page.locator("#live")).to_have_text("Live.")
 
         await town.door.top_up(SHOP.account_id, "1.00", "seen-on-the-topic")
-        await expect(events.first).to_contain_text("seen-on-the-topic")
+        await expect(events.first).to_contain_text("$1.00")
         await expect(page.locator(f"#{opened} pre")).to_be_visible()
         await expect(page.locator(".facts")).to_contain_text("accounts")
         await expect(page.locator(".state.low")).to_have_count(0)

@@ -26,10 +26,10 @@ _SHOWN = 100
 async def show(request: Request) -> Response:
     """The form, and what was computed by it."""
     visit, asked = Visit(request), request.query_params
-    version = await visit.get(f"{tariff_path(request)}/version", version=asked.get("version", ""))
+    shown = await visit.get(f"{tariff_path(request)}/version", version=asked.get("version", ""))
     return visit.render(
         "rates/month.html",
-        version=version,
+        shown=shown,
         month=asked.get("month") or _last_month(visit),
         **await _computed(visit),
     )

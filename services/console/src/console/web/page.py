@@ -84,8 +84,11 @@ class Visit:
         """The API's answer to a question."""
         return await self.console.api.get(self.token, path, **query)
 
-    def render(self, template: str, *, status: int = 200, **given: Any) -> Response:
-        """A page. A result that the page before it left to be shown is shown once."""
+    def render(self, template: str, *, status: int = 200, zone: str = "", **given: Any) -> Response:
+        """A page. A result that the page before it left to be shown is shown once.
+
+        `zone` names the zone of its times, if it is not the operator's.
+        """
         console, request = self.console, self.request
         result = _read_result(request.cookies.get(_RESULT, ""))
         values = {
@@ -94,9 +97,11 @@ class Visit:
             "result": result,
             "now": console.clock.now(),
             "ago": lambda at: console.formats.ago(at, console.clock.now()),
-            "zone": console.formats.zone_named,
+            "zone": zone or console.formats.zone_named,
             "version": VERSION,
         }
+        if taken := values.keys() & given.keys():
+            raise ValueError(f"{template}: {', '.join(sorted(taken))} would replace a page's own")
         text = console.templates.get_template(template).render(values | given)
         answer = HTMLResponse(text, status_code=status)
         if result:
