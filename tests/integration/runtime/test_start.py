@@ -11,10 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ringfence.kafka import clients
 from ringfence.kafka.admin import create_topics
+from ringfence.kafka.publisher import Publisher
 from ringfence_local.embedded.kafka import Kafka
 from ringfence_local.embedded.ports import free_port
 from ringfence_testing.wait import until
+from tests.support.starting_broker import starting_broker
 
 SERVICE = "balance-watch"
 
@@ -101,3 +104,30 @@ async def test_a_wait_ends_after_its_time_with_what_was_missing(
     text = log.read_text()
     assert f"gave up waiting for PostgreSQL at 127.0.0.1:{port}" in text
     assert secret not in text
+
+
+async def test_a_service_waits_for_a_broker_that_answers_before_it_lists_itself(
+    tmp_path: Path, database: str
+) -> None:
+    """A client that had started with such an answer never found the broker afterwards."""
+    async with (
+        starting_broker() as brokers,
+        started(tmp_path, dsn=database, brokers=brokers) as (process, url, _),
+    ):
+
+        async def waits() -> bool:
+            return "it lists no broker yet" in await ready_text(url)
+
+        await until(waits, timeout_s=60)
+        assert process.returncode is None
+
+
+@pytest.mark.timeout(60)
+async def test_a_client_that_does_not_start_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process ends then, and is restarted."""
+    monkeypatch.setattr(clients, "START_S", 0.5)
+    async with starting_broker() as brokers:
+        publisher = Publisher(brokers, source="test")
+        with pytest.raises(TimeoutError):
+            await publisher.start()
+        await publisher.stop()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from socket import gaierror
 
 import pytest
 from structlog.testing import capture_logs
@@ -60,7 +61,10 @@ async def test_a_batch_that_is_not_full_is_followed_by_a_pause() -> None:
     await running
 
 
-@pytest.mark.parametrize("error", [Retry("away"), ConnectionError("reset"), TimeoutError()])
+@pytest.mark.parametrize(
+    "error",
+    [Retry("away"), ConnectionError("reset"), TimeoutError(), gaierror(-2, "Name not known")],
+)
 async def test_a_step_that_fails_transiently_is_logged_and_repeated(error: Exception) -> None:
     with capture_logs() as logs:
         await run(Steps(error, 1))

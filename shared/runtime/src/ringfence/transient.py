@@ -1,5 +1,6 @@
 """Failures: which are worth a retry, what refuses a connection, how a process ends by one."""
 
+import socket
 import ssl
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
     Retry,
     ConnectionError,
     TimeoutError,
+    socket.gaierror,  # the server's name is not known while its pod is replaced
     KafkaConnectionError,
     KafkaTimeoutError,
     NodeNotReadyError,

@@ -11,6 +11,7 @@ from console.feed.hub import Hub
 from console.feed.words import Happening, happening_of
 from console.web.formats import Formats
 from ringfence.kafka.brokers import Bootstrap, client_arguments
+from ringfence.kafka.clients import start_client
 from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence_contracts.topics import ALL_TOPICS
@@ -59,7 +60,7 @@ class FeedReader:
             fetch_max_wait_ms=100,
             max_partition_fetch_bytes=256 * 1024,
         )
-        await consumer.start()
+        await start_client(consumer)
         self._hub.miss()
         try:
             while not stop.is_set():

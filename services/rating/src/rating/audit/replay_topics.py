@@ -17,6 +17,7 @@ from rating.audit.finding import Check, OnProgress
 from rating.audit.store_replay import AccountDifference, RebuildStore, ReplayedEntry
 from rating.posting.batch import read_batch
 from ringfence.kafka.brokers import Bootstrap, client_arguments
+from ringfence.kafka.clients import start_client
 from ringfence_contracts.records import Received, as_received
 from ringfence_contracts.topics import CALL_RATED, PAYMENT_RECEIVED
 
@@ -49,7 +50,7 @@ async def check_rebuilt(
         enable_auto_commit=False,
         auto_offset_reset="earliest",
     )
-    await consumer.start()
+    await start_client(consumer)
     try:
         reading = _Reading(consumer)
         await store.begin()

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from ringfence.anti_entropy.copies import NumberOf
 from ringfence.kafka.brokers import Bootstrap, client_arguments
+from ringfence.kafka.clients import start_client
 from ringfence_contracts.errors import Retry
 from ringfence_contracts.topics import PARTITIONS, Topic
 
@@ -103,7 +104,7 @@ class KafkaView:
             auto_offset_reset="earliest",
         )
         try:
-            await consumer.start()
+            await start_client(consumer)
             consumer.assign(list(partitions))
             consumer.pause(*partitions)
             yield consumer

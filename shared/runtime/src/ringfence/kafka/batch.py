@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from ringfence.kafka.brokers import Bootstrap, client_arguments
+from ringfence.kafka.clients import start_client
 from ringfence.kafka.failures.crash_ranges import offsets_of
 from ringfence.kafka.failures.header_names import recover
 from ringfence.kafka.pipeline import BatchPipeline
@@ -96,7 +97,7 @@ class BatchRunner(Generic[R]):
         pipeline = BatchPipeline(self._processor, group=self._group)
         handover = _Handover(pipeline, self._processor, self._start_points(consumer))
         consumer.subscribe(self._topics, listener=handover)
-        await consumer.start()
+        await start_client(consumer)
         try:
             while not stop.is_set():
                 await pipeline.wait_for_room()

@@ -15,6 +15,7 @@ from aiokafka.errors import (
 )
 
 from ringfence.kafka.brokers import Bootstrap, client_arguments
+from ringfence.kafka.clients import start_client
 from ringfence.kafka.failures.dead_letters import SIZES, DeadLetter, dead_letter, source_row
 from ringfence.kafka.partition_batches import PartitionBatches, Partitions
 from ringfence_contracts.errors import Retry, RingfenceError
@@ -67,8 +68,8 @@ class Publisher:
         self._in_progress = 0
 
     async def start(self) -> None:
-        """Connect. Raises KafkaError if no broker answers."""
-        await self.producer.start()
+        """Connect. Raises KafkaError or TimeoutError if no broker answers."""
+        await start_client(self.producer)
 
     async def stop(self) -> None:
         """Send what is left, and close all connections; give up what takes longer than 10 s."""
@@ -200,11 +201,7 @@ class Publisher:
     async def _replace_producer(self) -> None:
         successor = make_producer(self._bootstrap)
         try:
-            await successor.start()
-        except BaseException:
-            await successor.stop()
-            raise
-        else:
+            await start_client(successor)
             retired, self.producer = self.producer, successor
             log.warning("producer replaced after a failed delivery")
             task = asyncio.create_task(_retire(retired))

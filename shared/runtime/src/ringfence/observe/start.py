@@ -101,4 +101,5 @@ async def _broker_problem(brokers: Brokers) -> str | None:
         return f"no answer ({type(error).__name__})"
     finally:
         await client.close()
-    return None
+    # One that has just begun answers before it lists itself; a client cannot start with that.
+    return None if client.cluster.brokers() else "it lists no broker yet"
