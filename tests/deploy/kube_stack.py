@@ -152,8 +152,10 @@ class KubeStack:
     def remove(self) -> None:
         """Remove every pod, volume, secret and network of this stack, and no other."""
         listed = json.loads(self.engine.run("pod", "ps", "--format", "json") or "[]")
-        if names := [pod["Name"] for pod in listed if pod["Name"].startswith(self.prefix)]:
-            self.engine.run("pod", "rm", "-f", *names)
+        names = [pod["Name"] for pod in listed if pod["Name"].startswith(self.prefix)]
+        # podman refuses to remove a container that ends just as it is killed: once more then.
+        if names and not self.engine.succeeds("pod", "rm", "-f", *names):
+            self.engine.run("pod", "rm", "-f", "-i", *names)
         for kind in ("volume", "network"):
             names = self.engine.run(kind, "ls", "--format", "{{.Name}}").split()
             if ours := [name for name in names if name.startswith(self.prefix)]:
