@@ -1,12 +1,15 @@
 """The page on which a month's calls are priced by another version, by rating's own job."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from console.pages.month_costs import period_of
+from ringfence.postgres.job_loop import ReportProgress
+from ringfence.postgres.jobs import Job
 from ringfence_testing.records import account, call
 from ringfence_testing.wait import until
 from tests.support.accounts import TOKEN
@@ -38,7 +41,7 @@ class Months:
         return str(answer.headers["location"])
 
     async def computed(self, where: str) -> str:
-        """The words of the part of a page that tells of its job, once that has ended."""
+        """The words of the part of a page about its job, once that has ended."""
         job = parse_qs(urlsplit(where).query)["job"][0]
 
         async def ended() -> str:
@@ -110,6 +113,28 @@ async def test_a_job_of_another_kind_or_tariff_is_not_shown_here(months: Months)
     for asked in (job, rerating, "00000000-0000-0000-0000-000000000000", "%2e%2e"):
         found = await months.console.http.get(f"{PAGE}/part?job={asked}")
         assert found.status_code in (404, 422), f"{asked}: {found.text}"
+
+
+async def test_a_result_of_an_earlier_release_shows_the_difference_alone(months: Months) -> None:
+    """Services are upgraded one by one: such a rating does not say what was charged."""
+    total = {"currency": "CAD", "examined": 3, "difference_micro": -60_000}
+    result = {
+        "run_id": None,
+        "accounts": [{**total, "account_id": "1002", "differ": 2}],
+        "totals": [total],
+        "unchanged": [],
+    }
+
+    async def dry_run(job: Job, report_progress: ReportProgress) -> Mapping[str, Any]:
+        return result
+
+    where = await months.ask()
+    async with rating_jobs(months.dsn, {"rerate.dry_run": dry_run}):
+        text = await months.computed(where)
+    assert "<dt>were charged</dt><dd>–</dd>" in text
+    assert "<dt>by version 2</dt><dd>–</dd>" in text
+    assert "<dt>clients would pay more</dt><dd>$0.06</dd>" in text
+    assert '<td class="number">0.06 CAD</td>' in text
 
 
 async def test_a_refusal_of_rating_is_shown(months: Months) -> None:

@@ -87,13 +87,24 @@ async def _computed(visit: Visit) -> dict[str, Any]:
     if not asked:
         return {"job": None}
     job: ApiAnswer = await visit.get(f"/jobs/{quote(asked, safe='')}")
-    arguments = job["arguments"]
-    if job["command"] != "rerate.dry_run" or arguments.get("tariff") != _tariff(visit):
+    arguments, tariff = job["arguments"], visit.request.path_params["tariff_id"]
+    if job["command"] != "rerate.dry_run" or arguments.get("tariff") != tariff:
         raise HTTPException(404)
-    accounts = list(job["result"]["accounts"]) if job["state"] == "done" else []
+    result = job["result"] if job["state"] == "done" else {"totals": [], "accounts": []}
+    accounts = [_with_cost(each) for each in result["accounts"]]
     accounts.sort(key=lambda each: -abs(each["difference_micro"]))
-    return {"job": job, "accounts": accounts[:_SHOWN], "more": max(0, len(accounts) - _SHOWN)}
+    return {
+        "job": job,
+        "totals": [_with_cost(each) for each in result["totals"]],
+        "accounts": accounts[:_SHOWN],
+        "more": max(0, len(accounts) - _SHOWN),
+    }
 
 
-def _tariff(visit: Visit) -> str:
-    return str(visit.request.path_params["tariff_id"])
+def _with_cost(each: ApiAnswer) -> ApiAnswer:
+    """A sum with what the version makes of it; None if an earlier release of rating computed it."""
+    charged = each["charged_micro"]
+    return {
+        **each,
+        "becomes_micro": None if charged is None else charged - each["difference_micro"],
+    }
