@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from ringfence.kafka.brokers import Bootstrap, client_arguments
+from ringfence.kafka.clients import start_client
 from ringfence_contracts.errors import RingfenceError
 from ringfence_contracts.topics import ALL_TOPICS, CALL_COMPLETED, PARTITIONS, PAYMENT_RECEIVED
 
@@ -78,7 +79,7 @@ async def _consumer(bootstrap: Bootstrap, group: str | None) -> AsyncIterator[AI
         **client_arguments(bootstrap), group_id=group, enable_auto_commit=False
     )
     try:
-        await consumer.start()
+        await start_client(consumer)
         yield consumer
     except (KafkaError, OSError) as error:
         raise BrokersSilent(

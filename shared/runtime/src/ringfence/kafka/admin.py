@@ -13,6 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError, for_code
 
 from ringfence.kafka.brokers import Bootstrap, client_arguments
+from ringfence.kafka.clients import start_client
 from ringfence_contracts.errors import RingfenceError
 from ringfence_contracts.topics import (
     DEAD_LETTER_BYTES,
@@ -135,7 +136,7 @@ async def _until_served(bootstrap: Bootstrap) -> None:
     """
     partitions = [TopicPartition(t, n) for t in topic_configs() for n in range(PARTITIONS)]
     consumer = AIOKafkaConsumer(*topic_configs(), **client_arguments(bootstrap))
-    await consumer.start()
+    await start_client(consumer)
     try:
         with _expected_refusals():
             await asyncio.wait_for(_end_offsets(consumer, partitions), _VISIBLE_BOUND_S)
