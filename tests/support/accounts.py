@@ -87,6 +87,19 @@ class RunningApi:
         headers = {"Idempotency-Key": key}
         return await self.http.post(f"/v1/clients/{who}/payments", json=body, headers=headers)
 
+    async def link(self, who: str = "anna", **body: object) -> str:
+        """The secret of a new link to a client's own page."""
+        answer = await self.http.post(f"/v1/clients/{who}/links", json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["secret"])
+
+    async def session(self, who: str = "anna", **body: object) -> str:
+        """The secret of a new session of a client."""
+        link = await self.link(who, **body)
+        answer = await self.http.post("/v1/client-sessions", json={"link": link})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["secret"])
+
     async def import_card(self, text: str = CARD, tariff: str = "retail") -> httpx.Response:
         """Post a tariff file in Canadian dollars."""
         return await self.http.post(

@@ -35,9 +35,7 @@ class ClientPages:
 
     async def link(self, account_id: str = MINE, **body: object) -> str:
         """The secret of a new link."""
-        answer = await self.api.http.post(f"/v1/clients/{account_id}/links", json=body)
-        assert answer.status_code == 201, answer.text
-        return str(answer.json()["secret"])
+        return await self.api.link(account_id, **body)
 
     async def open(self, link: str) -> httpx.Response:
         """Open a session by a link."""
@@ -45,9 +43,7 @@ class ClientPages:
 
     async def session(self, account_id: str = MINE, **body: object) -> "OwnSession":
         """A session of a client."""
-        answer = await self.open(await self.link(account_id, **body))
-        assert answer.status_code == 201, answer.text
-        return OwnSession(self.api.http, str(answer.json()["secret"]))
+        return OwnSession(self.api.http, await self.api.session(account_id, **body))
 
 
 @dataclass(frozen=True)

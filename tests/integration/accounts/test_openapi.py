@@ -59,11 +59,7 @@ async def filled(api: RunningApi) -> RunningApi:
 
 async def opened_session(api: RunningApi) -> dict[str, str]:
     """The headers of a new session of the client anna."""
-    link = await api.http.post("/v1/clients/anna/links", json={})
-    assert link.status_code == 201, link.text
-    session = await api.http.post("/v1/client-sessions", json={"link": link.json()["secret"]})
-    assert session.status_code == 201, session.text
-    return {"Authorization": f"Bearer {session.json()['secret']}"}
+    return {"Authorization": f"Bearer {await api.session()}"}
 
 
 async def document(api: RunningApi) -> dict[str, Any]:
